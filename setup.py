@@ -1,0 +1,35 @@
+"""Packaging. Extras: tpu (Cloud TPU runtime), test (the test suite), interop (other frameworks)."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name='t2jax',
+    version='0.1.0',
+    description='Train-to-Test scaling laws: how big, how long, how many samples',
+    long_description=Path('README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    python_requires='>=3.11',
+    packages=find_packages(include=['t2jax', 't2jax.*']),
+    install_requires=[
+        'jax>=0.10',
+        'flax>=0.12',
+        'optax>=0.2.5',
+        'orbax-checkpoint>=0.11.30',
+        'numpy>=2.0',
+        'scipy>=1.14',
+        'matplotlib>=3.9',
+        'tyro>=0.9',
+        # TensorFlow comes with these two; only functions of t2jax.data that read seqio tasks import them.
+        'tensorflow-datasets>=4.9.7',
+        'seqio>=0.0.19',
+    ],
+    extras_require={
+        'tpu': ['jax[tpu]>=0.10'],
+        'test': ['pytest>=8', 'hypothesis>=6.100', 'ruff>=0.8'],
+        'interop': ['safetensors>=0.5'],
+    },
+    entry_points={'console_scripts': ['t2jax = t2jax.cli:main']},
+)

@@ -1,0 +1,85 @@
+"""Parameter, FLOP and byte counts of a decoder: the paper's approximations and exact ones.
+
+The paper's: N excludes the input embedding and the norms and includes the head (Porian et al., arXiv 2406.19146),
+training costs 6 N D, k samples cost 2 N k per served token (T2, arXiv 2604.01411). The exact counts are those of the
+matrix products as this code executes them, one multiply-add being 2 FLOPs; element-wise work is left out.
+"""
+
+from typing import Protocol
+
+
+class Decoder(Protocol):
+    """What a cost depends on; `models.config.ModelConfig` is one."""
+
+    vocab: int
+    d_model: int
+    n_layers: int
+
+    @property
+    def d_hidden(self) -> int:
+        """SwiGLU width."""
+
+
+def count_params(model: Decoder) -> int:
+    """Count N = (4 d + 3 d_ff) d depth + vocab d."""
+    d = model.d_model
+    return (4 * d + 3 * model.d_hidden) * d * model.n_layers + model.vocab * d
+
+
+def count_stored_params(model: Decoder) -> int:
+    """Count every number in a checkpoint: N, the input embedding and the gains (4 norms a layer and a last one)."""
+    return count_params(model) + model.vocab * model.d_model + (4 * model.n_layers + 1) * model.d_model
+
+
+def train_flops(params: float, tokens: float) -> float:
+    """Approximate training FLOPs, 6 N D."""
+    return 6 * params * tokens
+
+
+def inference_flops(params: float, samples: float) -> float:
+    """Approximate FLOPs of k samples per served token, 2 N k."""
+    return 2 * params * samples
+
+
+def forward_flops(model: Decoder, sequences: int, length: int) -> int:
+    """Count the FLOPs of a forward pass with logits everywhere: 2 N + 4 d S depth per token, S = length.
+
+    Attention scores are counted for all S keys, as dense causal attention computes them.
+    """
+    attention = 4 * model.d_model * length * model.n_layers
+    return sequences * length * (2 * count_params(model) + attention)
+
+
+def train_step_flops(model: Decoder, sequences: int, length: int) -> int:
+    """Count the FLOPs of one training step: the backward pass has two products for each forward one."""
+    return 3 * forward_flops(model, sequences, length)
+
+
+def prefill_flops(model: Decoder, questions: int, prompt: int) -> int:
+    """Count the FLOPs of reading prompts of `prompt` tokens, with logits for the last token alone."""
+    return forward_flops(model, questions, prompt) - questions * (prompt - 1) * 2 * model.vocab * model.d_model
+
+
+def decode_step_flops(model: Decoder, rows: int, cached: int) -> int:
+    """Count the FLOPs of one new token in each row that looks at `cached` columns and itself."""
+    return rows * (2 * count_params(model) + 4 * model.d_model * (cached + 1) * model.n_layers)
+
+
+def sample_flops(model: Decoder, prompt: int, answer: int, samples: int) -> int:
+    """Count the FLOPs of one question: its prompt once, then `answer` tokens in each of `samples` rows.
+
+    The first token of each sample comes from the prompt's own logits; the last one is never read.
+    """
+    steps = sum(decode_step_flops(model, samples, prompt + s) for s in range(answer - 1))
+    return prefill_flops(model, 1, prompt) + steps
+
+
+def cache_bytes(model: Decoder, columns: int, bytes_per_value: int) -> int:
+    """Count the bytes of keys and values of `columns` tokens over all layers."""
+    return 2 * model.n_layers * model.d_model * columns * bytes_per_value
+
+
+def decode_step_bytes(model: Decoder, questions: int, samples: int, prefix: int, suffix: int, width: int) -> int:
+    """Count the bytes one decode step reads: params once, each prefix once, each sample's suffix; width in bytes."""
+    columns = questions * (prefix + samples * suffix)
+    return count_params(model) * width + cache_bytes(model, columns, width)

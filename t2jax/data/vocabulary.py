@@ -1,0 +1,54 @@
+"""A word-level vocabulary: text split at spaces, one id a word. `<end>` joins documents and starts every prompt."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from t2jax.config import write_json
+
+END = '<end>'
+
+
+class WordVocabulary:
+    """Words and their ids; id 0 is the end-of-document token."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        """Number the words in the order given, after `<end>`; raises ValueError on a repeated word."""
+        self.words = (END, *words)
+        self.end_id = 0
+        self._ids = {word: i for i, word in enumerate(self.words)}
+        if len(self._ids) != len(self.words):
+            twice = sorted({word for word in self.words if self.words.count(word) > 1})
+            raise ValueError(f'vocabulary repeats {", ".join(twice)}; each word may stand once')
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the words in order, in hex."""
+        return hashlib.sha256('\n'.join(self.words).encode()).hexdigest()
+
+    def encode(self, text: str) -> np.ndarray:
+        """Turn text into ids (uint16); raises ValueError naming the first word that is not known."""
+        words = text.split()
+        try:
+            return np.fromiter(map(self._ids.__getitem__, words), np.uint16, len(words))
+        except KeyError as error:
+            raise ValueError(f'word {error.args[0]!r} is not in the vocabulary of {len(self)} words') from None
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Turn ids back into text."""
+        return ' '.join(self.words[i] for i in ids)
+
+    def save(self, path: Path) -> None:
+        """Write the words as JSON."""
+        write_json(path, {'words': self.words[1:]})
+
+
+def load_vocabulary(path: Path) -> WordVocabulary:
+    """Read a vocabulary that `save` wrote."""
+    return WordVocabulary(json.loads(path.read_text(encoding='utf-8'))['words'])

@@ -1,0 +1,58 @@
+"""The generated world as a text source: documents of sentences for training, questions for tests.
+
+Streamed and reproducible: shard i of a world is a pure function of (seed, i), so shards can be made side by side and
+more text never changes earlier text.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from t2jax.data.families import WORDS, Family, is_held_out, make_families
+from t2jax.data.vocabulary import WordVocabulary
+
+
+@dataclass(frozen=True)
+class World:
+    """A world and how its text is cut into documents."""
+
+    seed: int = 0
+    sentences_per_document: int = 6
+    questions_per_task: int = 256
+
+    def vocabulary(self) -> WordVocabulary:
+        """Return the vocabulary of every world: about a hundred words."""
+        return WordVocabulary(WORDS)
+
+    def documents(self, shard: int) -> Iterator[str]:
+        """Yield the documents of one shard, without end."""
+        families = make_families(self.seed)
+        shares = np.array([family.share for family in families])
+        rng = np.random.default_rng((self.seed, 1, shard))
+        while True:
+            counts = rng.multinomial(8192, shares / shares.sum())
+            sentences = [s for family, n in zip(families, counts) for s in _sentences(family, rng, int(n))]
+            order = rng.permutation(len(sentences)).tolist()
+            size = self.sentences_per_document
+            for start in range(0, len(order) - size + 1, size):
+                yield ' '.join(sentences[i] for i in order[start : start + size])
+
+    def questions(self) -> dict[str, list[tuple[str, str]]]:
+        """Draw the test questions of each task: distinct (prompt, answer) pairs, answers of two or three words."""
+        tasks = {}
+        for number, family in enumerate(make_families(self.seed)):
+            rng = np.random.default_rng((self.seed, 2, number))
+            chosen: dict[str, str] = {}
+            while len(chosen) < self.questions_per_task:
+                for prompt, answer in family.draw(rng, 1024, family.test_skew):
+                    allowed = is_held_out(prompt) if family.held_out else True
+                    if allowed and answer.count(' ') >= family.test_words and len(chosen) < self.questions_per_task:
+                        chosen.setdefault(prompt, answer)
+            tasks[family.name] = list(chosen.items())
+        return tasks
+
+
+def _sentences(family: Family, rng: np.random.Generator, n: int) -> list[str]:
+    pairs = family.draw(rng, n, family.train_skew)
+    return [f'{p} {a}' for p, a in pairs if not (family.held_out and is_held_out(p))]

@@ -1,0 +1,155 @@
+"""Measure a trained run: its loss on held-out text, each answer's likelihood, real samples; then tabulate all runs.
+
+RUN/evaluation/settings.json, RUN/evaluation/<task>.csv (question, nll, n_samples, n_correct) and, last,
+RUN/evaluation/text.json (loss in nats per token). What is there is not measured again.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from t2jax.config import claim, write_json, write_text
+from t2jax.evaluation.likelihood import answer_nll, text_loss
+from t2jax.evaluation.passk import pass_at_k, repeated_nll, sampled_intervals, unbiased_pass_at_k
+from t2jax.laws.observations import Observations
+from t2jax.models.config import ModelConfig
+from t2jax.models.transformer import Params
+from t2jax.sampling.sampler import sample_model
+from t2jax.tasks.questions import EncodedQuestions, Question
+
+TEXT_FILE = 'text.json'
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How runs are measured: samples per question, and the numbers of tries k that observations list."""
+
+    samples: int = 64
+    temperature: float = 1.0
+    seed: int = 0
+    k: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task ready for a model: its questions, encoded, and the token that ends an answer."""
+
+    name: str
+    questions: Sequence[Question]
+    encoded: EncodedQuestions
+    stop_id: int
+
+
+def evaluate(
+    model: ModelConfig,
+    params: Params,
+    tasks: Sequence[Task],
+    text_BT: np.ndarray,
+    settings: Evaluation,
+    folder: Path,
+) -> None:
+    """Measure one model on all tasks, a file each, and on held-out windows of text [B, T + 1].
+
+    Raises ValueError if the folder holds other settings.
+    """
+    claim(folder / 'settings.json', settings)
+    for number, task in enumerate(tasks):
+        path = folder / f'{task.name}.csv'
+        if path.exists():
+            continue
+        nll_Q = answer_nll(model, params, task.encoded)
+        root = jax.random.fold_in(jax.random.key(settings.seed), number)
+        correct_Q = count_correct(model, params, task, settings, root)
+        rows = zip((q.id for q in task.questions), map(repr, nll_Q.tolist()), correct_Q.tolist())
+        write_text(
+            path,
+            'question,nll,n_samples,n_correct\n'
+            + ''.join(f'{id},{nll},{settings.samples},{correct}\n' for id, nll, correct in rows),
+        )
+    loss = text_loss(model, params, text_BT)
+    write_json(folder / TEXT_FILE, {'loss': loss, 'tokens': text_BT.shape[0] * (text_BT.shape[1] - 1)})
+
+
+def is_evaluated(folder: Path, tasks: Sequence[Task]) -> bool:
+    """Tell whether every file of a run's evaluation is there."""
+    return all((folder / name).exists() for name in (*(f'{task.name}.csv' for task in tasks), TEXT_FILE))
+
+
+def count_correct(model: ModelConfig, params: Params, task: Task, settings: Evaluation, root: jax.Array) -> np.ndarray:
+    """Sample every question and count the samples that are exactly the answer and stop there, [Q]."""
+    encoded = task.encoded
+    samples = sample_model(
+        params,
+        encoded.prompts,
+        encoded.prompt_lengths,
+        np.arange(len(encoded.prompts)),
+        np.arange(settings.samples),
+        root,
+        jnp.float32(settings.temperature),
+        model=model,
+        max_tokens=encoded.answers.shape[1],
+        stop_id=task.stop_id,
+    )
+    lengths_B1 = encoded.answer_lengths[:, None]
+    same = np.asarray(samples.tokens_BGS) == encoded.answers[:, None]
+    beyond = np.arange(encoded.answers.shape[1]) >= lengths_B1[..., None]
+    return ((same | beyond).all(-1) & (np.asarray(samples.lengths_BG) == lengths_B1)).sum(-1)
+
+
+def read_evaluation(path: Path) -> tuple[np.ndarray, int, np.ndarray]:
+    """Read one evaluation file: NLL of each answer, samples per question, correct ones."""
+    if not path.exists():
+        raise FileNotFoundError(f'no evaluation file {path}; run the evaluate stage first')
+    rows = list(csv.DictReader(io.StringIO(path.read_text(encoding='utf-8'))))
+    try:
+        nll = np.array([float(row['nll']) for row in rows])
+        return nll, int(rows[0]['n_samples']), np.array([int(row['n_correct']) for row in rows])
+    except (KeyError, ValueError, IndexError) as error:
+        raise ValueError(f'{path} is damaged ({error}); delete it and evaluate again') from error
+
+
+def observe(
+    folders: Mapping[str, Path],
+    sizes: Mapping[str, tuple[float, float]],
+    tasks: Sequence[str],
+    ks: Sequence[int],
+) -> Observations:
+    """Tabulate evaluation folders of many runs: one row per run, task and k.
+
+    sizes: (params N, tokens D) of each run. Sampled columns are nan where k is more than the samples drawn.
+    """
+    rows = []
+    for run, folder in folders.items():
+        params, tokens = sizes[run]
+        for task in tasks:
+            nll_Q, n, correct_Q = read_evaluation(folder / f'{task}.csv')
+            intervals = sampled_intervals(n, correct_Q, [k for k in ks if k <= n])
+            for k in ks:
+                sampled = (np.nan,) * 3
+                if k <= n:
+                    sampled = (unbiased_pass_at_k(n, correct_Q, k).mean(), *intervals.pop(0))
+                nll, passed = repeated_nll(nll_Q, k).mean(), pass_at_k(nll_Q, k).mean()
+                rows.append((run, task, params, tokens, 6 * params * tokens, k, nll, passed, n, *sampled))
+    return _table(rows)
+
+
+def observe_losses(folders: Mapping[str, Path], sizes: Mapping[str, tuple[float, float]]) -> Observations:
+    """Tabulate the loss of many runs on held-out text: task 'text', k = 1, nll in nats per token."""
+    nan, rows = np.nan, []
+    for run, folder in folders.items():
+        params, tokens = sizes[run]
+        loss = json.loads((folder / TEXT_FILE).read_text(encoding='utf-8'))['loss']
+        rows.append((run, 'text', params, tokens, 6 * params * tokens, 1, loss, nan, nan, nan, nan, nan))
+    return _table(rows)
+
+
+def _table(rows: Sequence[tuple]) -> Observations:
+    columns = list(zip(*rows))
+    return Observations(*(np.array(c) for c in columns[:2]), *(np.array(c, float) for c in columns[2:]))

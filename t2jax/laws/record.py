@@ -1,0 +1,99 @@
+"""A fitted law as a value: its parameters, how good the fit is, what data it rests on; and its JSON file.
+
+Needs numpy alone, so that predicting and planning from a saved fit never import jax.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from t2jax.laws.forms import LAWS
+from t2jax.laws.observations import replace_file
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A law fitted to the observations of one task.
+
+    `objective_value` is a sum over points: of squared errors for 'sse', of Huber losses of log errors for
+    'log-huber'. `share_at_best` is the share of starts that reached it within 1e-6. `gradient_norm` is over
+    the fitted coordinates (logs of coefficients) that are not at a bound. The ranges, (min, max), are those
+    of the data. `warnings` are sentences.
+    """
+
+    law: str
+    task: str
+    objective: str
+    objective_value: float
+    parameters: dict[str, float]
+    n_points: int
+    n_runs: int
+    starts: int
+    share_at_best: float
+    gradient_norm: float
+    params_range: tuple[float, float]
+    tokens_per_param_range: tuple[float, float]
+    train_flops_range: tuple[float, float]
+    k_range: tuple[float, float]
+    warnings: tuple[str, ...] = ()
+
+    def predict(self, params: np.ndarray, tokens: np.ndarray, k: np.ndarray) -> np.ndarray:
+        """Predict the law's target at params N, tokens D and samples k, which broadcast."""
+        arrays = (np.asarray(x, np.float64) for x in (params, tokens, k))
+        return LAWS[self.law].predict(self.parameters, *np.broadcast_arrays(*arrays), np)
+
+
+def fit_to_dict(fit: Fit) -> dict[str, Any]:
+    """Turn a fit into what JSON can hold."""
+    return {'version': VERSION, **asdict(fit)}
+
+
+def fit_from_dict(values: Mapping[str, Any], source: str = 'this fit') -> Fit:
+    """Turn `fit_to_dict`'s result, or what JSON made of it, back into a fit; further keys are left alone.
+
+    Raises ValueError, beginning with `source`, for another version, a missing key, an unknown law or wrong
+    parameters.
+    """
+    if not isinstance(values, Mapping):
+        raise ValueError(f'{source} is not a fit: it has to be a JSON object, not {type(values).__name__}')
+    if values.get('version') != VERSION:
+        raise ValueError(f'{source} is of version {values.get("version")!r}; this t2jax reads {VERSION}: fit it again')
+    missing = [field.name for field in fields(Fit) if field.name not in values]
+    if missing:
+        raise ValueError(f'{source} lacks {", ".join(missing)}; fit it again')
+    if values['law'] not in LAWS:
+        raise ValueError(f'{source} is of the unknown law {values["law"]!r}; the laws are {", ".join(LAWS)}')
+    expected = LAWS[values['law']].parameters
+    if set(values['parameters']) != set(expected):
+        raise ValueError(
+            f'{source} has parameters {", ".join(values["parameters"])}; {values["law"]} has {", ".join(expected)}'
+        )
+    kept = {field.name: values[field.name] for field in fields(Fit)}
+    return Fit(**{name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()})
+
+
+def save_fit(path: str | Path, fit: Fit, extra: Mapping[str, Any] | None = None) -> None:
+    """Write a fit as JSON, with the keys of `extra` beside its own."""
+    own = fit_to_dict(fit)
+    extra = extra or {}
+    taken = sorted(own.keys() & extra.keys())
+    if taken:
+        raise ValueError(f'a fit has its own {", ".join(taken)}; give what is saved beside it another name')
+    replace_file(path, json.dumps({**own, **extra}, indent=1) + '\n')
+
+
+def load_fit(path: str | Path) -> Fit:
+    """Read a fit that `save_fit` wrote; ValueError says what is wrong with another file."""
+    if not Path(path).exists():
+        raise FileNotFoundError(f'there is no fit at {path}; fit the law first')
+    try:
+        values = json.loads(Path(path).read_text(encoding='utf-8'))
+    except ValueError as error:  # not JSON, or not text
+        raise ValueError(f'{path} is not a JSON file ({error}); fit it again') from None
+    return fit_from_dict(values, str(path))

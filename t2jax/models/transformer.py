@@ -1,0 +1,126 @@
+"""The decoder: embedding, L pre-norm blocks (scanned or unrolled over stacked params), norm, untied head.
+
+x <- x + Attention(Norm(x)); x <- x + SwiGLU(Norm(x)). Params are a plain nested dict, stacked over layers whether the
+loop over them is unrolled or not, so a checkpoint fits both. Source: OpenLM, Porian et al. (arXiv 2406.19146).
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from t2jax.models.config import ModelConfig
+from t2jax.models.layers import Attention, Block, FeedForward, Norm, weight
+
+Params = dict[str, Any]
+
+
+class Layer(nn.Module):
+    """One pre-norm block; `residual` scales the initial output weights by 1 / sqrt(2 (layer + 1))."""
+
+    config: ModelConfig
+
+    @nn.compact
+    def __call__(
+        self,
+        x_BTD: jax.Array,
+        layer: jax.Array,
+        kv: tuple[tuple[jax.Array, jax.Array], ...],
+        masks: tuple[jax.Array, ...],
+        positions_BT: jax.Array,
+        causal: bool,
+    ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        eps, residual = self.config.norm_eps, (2.0 * (layer + 1)) ** -0.5
+        past = tuple(Block(k, v, mask) for (k, v), mask in zip(kv, masks, strict=True))
+        normed = Norm(eps, 'embed', name='attention_norm')(x_BTD)
+        out, own = Attention(self.config, name='attention')(normed, positions_BT, past, causal, residual)
+        x_BTD += out
+        normed = Norm(eps, 'embed', name='feed_forward_norm')(x_BTD)
+        return x_BTD + FeedForward(self.config, name='feed_forward')(normed, residual), own
+
+
+class Decoder(nn.Module):
+    """Map tokens to logits, and hand out the keys and values that a cache would keep."""
+
+    config: ModelConfig
+
+    @nn.compact
+    def __call__(
+        self,
+        tokens_BT: jax.Array,
+        positions_BT: jax.Array,
+        kv: tuple[tuple[jax.Array, jax.Array], ...] = (),
+        masks: tuple[jax.Array, ...] = (),
+        causal: bool = True,
+        read_B: jax.Array | None = None,
+    ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        """Return logits [B, T, V], or [B, 1, V] at position read_B of each row, and keys and values."""
+        c = self.config
+        x_BTD = weight(self, 'embed', (c.vocab, c.d_model), ('vocab', 'embed'), c.d_model**-0.5)[tokens_BT]
+        layers = nn.scan(
+            Layer,
+            variable_axes={'params': 0},
+            split_rngs={'params': True},
+            in_axes=(0, 0, nn.broadcast, nn.broadcast, nn.broadcast),
+            length=c.n_layers,
+            unroll=c.n_layers if c.unroll_layers else 1,
+            metadata_params={nn.PARTITION_NAME: 'layers'},
+        )(c, name='layers')
+        x_BTD, own_LBTHK = layers(x_BTD, jnp.arange(c.n_layers), kv, masks, positions_BT, causal)
+        if read_B is not None:
+            x_BTD = jnp.take_along_axis(x_BTD, read_B[:, None, None], axis=1)
+        x_BTD = Norm(c.norm_eps, 'embed', name='norm')(x_BTD)
+        head = weight(self, 'head', (c.d_model, c.vocab), ('embed', 'vocab'), c.d_model**-0.5)
+        return (x_BTD @ head).astype(jnp.float32), own_LBTHK
+
+
+def init_params(config: ModelConfig, key: jax.Array) -> Params:
+    """Draw initial params: float32 nested dict, per-layer arrays stacked on axis 0."""
+    return nn.unbox(_init_boxed(config, key))
+
+
+def logical_axes(config: ModelConfig) -> Params:
+    """Return the params tree with, for each array, its tuple of logical axis names (None: never sharded)."""
+    boxed = jax.eval_shape(lambda: _init_boxed(config, jax.random.key(0)))
+    is_box = lambda leaf: isinstance(leaf, nn.Partitioned)
+    return jax.tree.map(lambda box: tuple(box.names), boxed, is_leaf=is_box)
+
+
+def _init_boxed(config: ModelConfig, key: jax.Array) -> Params:
+    tokens = jnp.zeros((1, 1), jnp.int32)
+    return Decoder(config).init(key, tokens, tokens)['params']
+
+
+def forward(config: ModelConfig, params: Params, tokens_BT: jax.Array) -> jax.Array:
+    """Compute next-token logits [B, T, V] (float32) of whole sequences."""
+    return Decoder(config).apply({'params': params}, tokens_BT, _positions(tokens_BT))[0]
+
+
+def prefill(
+    config: ModelConfig, params: Params, tokens_BP: jax.Array, lengths_B: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    """Read right-padded prompts: logits [B, V] after each row's last real token, keys and values [L, B, P, H, K]."""
+    logits_B1V, kv = Decoder(config).apply({'params': params}, tokens_BP, _positions(tokens_BP), read_B=lengths_B - 1)
+    return logits_B1V[:, 0], kv
+
+
+def _positions(tokens_BT: jax.Array) -> jax.Array:
+    return jnp.broadcast_to(jnp.arange(tokens_BT.shape[1]), tokens_BT.shape)
+
+
+def decode(
+    config: ModelConfig,
+    params: Params,
+    tokens_BG: jax.Array,
+    positions_BG: jax.Array,
+    kv: tuple[tuple[jax.Array, jax.Array], ...],
+    masks: tuple[jax.Array, ...],
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    """Advance G independent samples of each of B questions by one token, given cached blocks.
+
+    kv: blocks of keys and values with a leading layer axis, [L, B, S, H, K] shared by a question's samples or
+    [L, B, G, S, H, K] per sample; masks: one boolean array a block, broadcastable to [B, G, S].
+    Returns logits [B, G, V] and the new column of keys and values, each [L, B, G, H, K].
+    """
+    return Decoder(config).apply({'params': params}, tokens_BG, positions_BG, kv, masks, causal=False)

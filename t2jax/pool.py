@@ -1,0 +1,52 @@
+"""Run many small jobs at once, one a device, in threads; stop all of them cleanly when one fails or on Ctrl-C."""
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TypeVar
+
+import jax
+
+Job = TypeVar('Job')
+
+
+def run(
+    groups: Sequence[Sequence[Job]],
+    work: Callable[[Job, jax.Device, Callable[[], bool]], None],
+    at_once: int,
+) -> None:
+    """Do every job of every group; a group's jobs follow one another on one device.
+
+    work(job, device, should_stop) is called in a thread. The first error, or Ctrl-C, makes should_stop() true for
+    the others and is raised again once they have returned.
+    """
+    waiting: queue.SimpleQueue[Sequence[Job]] = queue.SimpleQueue()
+    for group in groups:
+        waiting.put(group)
+    stop = threading.Event()
+
+    def serve(device: jax.Device) -> None:
+        try:
+            while not stop.is_set():
+                for job in waiting.get_nowait():
+                    if not stop.is_set():
+                        work(job, device, stop.is_set)
+        except queue.Empty:
+            return
+        except BaseException:
+            stop.set()
+            raise
+
+    devices = jax.local_devices()[:at_once]
+    with ThreadPoolExecutor(len(devices)) as threads:
+        futures = [threads.submit(serve, device) for device in devices]
+        try:
+            while wait(futures, timeout=0.2).not_done:
+                pass
+        except KeyboardInterrupt:
+            stop.set()
+            raise
+    for error in (future.exception() for future in futures):
+        if error is not None:
+            raise error

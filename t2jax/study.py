@@ -1,0 +1,271 @@
+"""A study: the stages in order, each from files to files, each resumable.
+
+data      world -> WORKDIR/data: token shards, vocabulary, questions, a page of text to read
+train     -> WORKDIR/runs/<run>: config, metrics, checkpoint; small runs side by side, one a device
+evaluate  -> WORKDIR/runs/<run>/evaluation/<task>.csv, then WORKDIR/observations.csv and losses.csv
+fit       observations -> WORKDIR/fits/<law>.json, WORKDIR/allocation.json
+report    -> WORKDIR/report/index.html
+"""
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+from tqdm import tqdm
+
+from t2jax import costs, pool, provenance
+from t2jax.config import claim, write_json, write_text
+from t2jax.data.feed import Feed
+from t2jax.data.shards import MANIFEST, open_shards, write_shards
+from t2jax.data.world import World
+from t2jax.evaluation import runner
+from t2jax.laws import allocation, observations
+from t2jax.laws.fit import fit_law
+from t2jax.laws.forms import LAWS
+from t2jax.laws.record import Fit, fit_to_dict, save_fit
+from t2jax.laws.scores import score, split
+from t2jax.mesh import make_mesh
+from t2jax.models.config import ModelConfig
+from t2jax.tasks.questions import Question, encode_questions, read_questions, write_questions
+from t2jax.training import loop
+from t2jax.training.recipe import Recipe
+
+STAGES = ('data', 'train', 'evaluate', 'fit', 'report')
+SHARD_TOKENS = 2**22
+HELD_OUT_TOKENS = 2**16  # of text that no run is trained on, for the loss
+
+
+@dataclasses.dataclass(frozen=True)
+class GridRun:
+    """One run of a grid: a model and how many tokens it is trained on."""
+
+    name: str
+    model: ModelConfig
+    tokens: float
+
+
+@dataclasses.dataclass(frozen=True)
+class LawSettings:
+    """How laws are fitted and tested."""
+
+    objective: str = 'sse'
+    starts: int = 500
+    overtrained_from: float = 300.0  # tokens per parameter; runs beyond are held out to test extrapolation
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyConfig:
+    """Everything that decides a study's outcome, and `workdir`, where it goes."""
+
+    workdir: str
+    seed: int  # of initial params and of data order; the world has its own
+    world: World
+    recipe: Recipe
+    runs: tuple[GridRun, ...]
+    inference_flops: float  # C_inf of the allocation: FLOPs of all samples, per served token
+    evaluation: runner.Evaluation = runner.Evaluation()
+    laws: LawSettings = LawSettings()
+    runs_at_once: int = 2  # small runs side by side, one a device; a CPU is split into this many
+
+    def __post_init__(self) -> None:
+        names = [run.name for run in self.runs]
+        if not names:
+            raise ValueError('the study has no runs; its grid needs at least one')
+        if len(set(names)) < len(names):
+            raise ValueError(f'run names repeat: {sorted({n for n in names if names.count(n) > 1})}; rename them')
+        if self.runs_at_once < 1:
+            raise ValueError(f'runs_at_once is {self.runs_at_once}; it has to be at least 1')
+
+    def run_configs(self) -> list[loop.RunConfig]:
+        """Return the grid as full training configs."""
+        return [loop.RunConfig(r.name, r.model, r.tokens, self.recipe, self.seed) for r in self.runs]
+
+    def sizes(self) -> dict[str, tuple[float, float]]:
+        """Return N and D of each run, D in whole steps as really trained."""
+        steps = {run.name: self.recipe.steps(run.tokens) for run in self.runs}
+        return {
+            run.name: (costs.count_params(run.model), steps[run.name] * self.recipe.batch_tokens) for run in self.runs
+        }
+
+
+def run_stages(study: StudyConfig, workdir: Path, stages: tuple[str, ...], quiet: bool = False) -> None:
+    """Run stages in order; what is already there is kept.
+
+    Raises ValueError or OSError, one sentence each, for a workdir of another study or a stage whose input is missing.
+    """
+    # where the results go and how many runs train at once change nothing in them
+    claim(workdir / 'study.json', dataclasses.replace(study, workdir='', runs_at_once=1))
+    work: dict[str, Callable[[StudyConfig, Path, bool], None]] = {
+        'data': make_data,
+        'train': train_runs,
+        'evaluate': evaluate_runs,
+        'fit': fit_laws,
+        'report': draw_report,
+    }
+    for stage in STAGES:
+        if stage in stages:
+            started = time.perf_counter()
+            work[stage](study, workdir, quiet)
+            provenance.record(workdir, stage, time.perf_counter() - started)
+
+
+def make_data(study: StudyConfig, workdir: Path, quiet: bool) -> None:
+    """Write the world's vocabulary, questions and as many tokens as the longest run needs."""
+    folder, vocabulary = workdir / 'data', study.world.vocabulary()
+    if (folder / 'tokens' / MANIFEST).exists():
+        return
+    vocabulary.save(folder / 'vocabulary.json')
+    for task, pairs in study.world.questions().items():
+        rows = [Question(f'{task}-{i:04d}', prompt, answer) for i, (prompt, answer) in enumerate(pairs)]
+        write_questions(folder / 'questions' / f'{task}.jsonl', rows)
+    sample = itertools.islice(study.world.documents(0), 40)
+    write_text(folder / 'sample.txt', '\n\n'.join(document.replace(' . ', ' .\n') for document in sample) + '\n')
+    longest = max(tokens for _, tokens in study.sizes().values()) + study.recipe.batch_tokens
+    shards = -(-longest // SHARD_TOKENS)
+    with tqdm(total=shards * SHARD_TOKENS, unit='tok', unit_scale=True, desc='data', disable=quiet) as bar:
+        source = {'world': dataclasses.asdict(study.world)}
+        size = min(SHARD_TOKENS, longest)
+        unseen = lambda shard: study.world.documents(shards + shard)
+        write_shards(folder / 'held_out', unseen, vocabulary, 1, HELD_OUT_TOKENS, source)
+        write_shards(folder / 'tokens', study.world.documents, vocabulary, shards, size, source, bar.update)
+
+
+def train_runs(study: StudyConfig, workdir: Path, quiet: bool) -> None:
+    """Train every run that is not finished, runs of one size after one another on one device."""
+    shards = open_shards(workdir / 'data' / 'tokens', study.world.vocabulary())
+    feed = Feed(shards, study.recipe.batch_sequences, study.recipe.sequence_length, study.seed)
+    runs = [run for run in study.run_configs() if not loop.is_finished(run, workdir / 'runs' / run.name)]
+    total = sum(run.train_flops for run in runs)
+    with tqdm(total=total, unit='FLOP', unit_scale=True, desc='train', disable=quiet, mininterval=1) as bar:
+
+        def work(run: loop.RunConfig, device: jax.Device, should_stop: Callable[[], bool]) -> None:
+            folder = workdir / 'runs' / run.name
+            loop.train(run, feed, folder, make_mesh([device]), bar.update, should_stop)
+
+        pool.run(by_size(runs), work, study.runs_at_once)
+
+
+def evaluate_runs(study: StudyConfig, workdir: Path, quiet: bool) -> None:
+    """Measure every trained run on every task, and tabulate all of them."""
+    tasks, settings = load_tasks(study, workdir), study.evaluation
+    held_out = open_shards(workdir / 'data' / 'held_out', study.world.vocabulary())
+    text = Feed(held_out, 1, study.recipe.sequence_length, seed=0)
+    text_BT = text.batches(0, text.steps)[:, 0]
+    runs = study.run_configs()
+    folders = {run.name: workdir / 'runs' / run.name / 'evaluation' for run in runs}
+    missing = [run for run in runs if not runner.is_evaluated(folders[run.name], tasks)]
+    with tqdm(total=len(missing), unit='run', desc='evaluate', disable=quiet) as bar:
+
+        def work(run: loop.RunConfig, device: jax.Device, should_stop: Callable[[], bool]) -> None:
+            params = loop.load_params(run, workdir / 'runs' / run.name, make_mesh([device]))
+            runner.evaluate(run.model, params, tasks, text_BT, settings, folders[run.name])
+            bar.update(1)
+
+        pool.run(by_size(missing), work, study.runs_at_once)
+    table = runner.observe(folders, study.sizes(), [task.name for task in tasks], settings.k)
+    observations.write_observations(workdir / 'observations.csv', table)
+    observations.write_observations(workdir / 'losses.csv', runner.observe_losses(folders, study.sizes()))
+
+
+def fit_laws(study: StudyConfig, workdir: Path, quiet: bool) -> None:
+    """Fit every law to the macro average and to each task, test it on held-out runs, and allocate every budget."""
+    path = workdir / 'observations.csv'
+    table = observations.read_observations(path)
+    made_from = {
+        'observations_sha256': hashlib.sha256(path.read_bytes()).hexdigest(),
+        'settings': dataclasses.asdict(study.laws),
+    }
+    if all(_made_from(workdir / 'fits' / f'{law}.json') == made_from for law in LAWS):
+        return
+    losses = observations.read_observations(workdir / 'losses.csv')
+    by_task = {'text': losses, 'macro': observations.macro_average(table)}
+    by_task |= {str(t): observations.where(table, table.task == t) for t in dict.fromkeys(table.task.tolist())}
+    main_fits = {}
+    with tqdm(total=len(LAWS) * len(by_task), unit='fit', desc='fit', disable=quiet) as bar:
+        for law in LAWS.values():
+            fits, held_out = {}, {}
+            for task, rows in by_task.items():
+                if law.single_pass or task != 'text':
+                    fits[task] = _fit(law, rows, study)
+                    held_out |= _held_out(law, task, rows, study)
+                bar.update(1)
+            # Chinchilla's law is about the loss on text, T2's two about the mean over tasks
+            main_fits[law.name] = fits.pop('text' if law.single_pass else 'macro')
+            extra = {
+                'by_task': {task: fit_to_dict(fit) for task, fit in fits.items()},
+                'held_out': held_out,
+                'made_from': made_from,
+            }
+            save_fit(workdir / 'fits' / f'{law.name}.json', main_fits[law.name], extra)
+    rows = allocation.allocation_rows(main_fits, by_task['macro'], losses, study.inference_flops)
+    write_json(workdir / 'allocation.json', rows)
+
+
+def draw_report(study: StudyConfig, workdir: Path, quiet: bool) -> None:
+    """Draw the report from what the other stages left."""
+    from t2jax.plotting.report import write_report  # here: matplotlib takes a second to import
+
+    path = write_report(workdir)
+    if not quiet:
+        print(f'report: {path}')
+
+
+def load_tasks(study: StudyConfig, workdir: Path) -> list[runner.Task]:
+    """Read and encode the study's questions; all tasks get the same array shapes, so one executable serves them."""
+    vocabulary = study.world.vocabulary()
+    files = sorted((workdir / 'data' / 'questions').glob('*.jsonl'))
+    if not files:
+        raise FileNotFoundError(f'no question files in {workdir / "data" / "questions"}; run the data stage first')
+    tasks = {path.stem: read_questions(path) for path in files}
+    everything = [question for questions in tasks.values() for question in questions]
+    prompt = 1 + max(len(vocabulary.encode(question.prompt)) for question in everything)
+    answer = max(len(vocabulary.encode(question.answer)) for question in everything)
+    if prompt + answer > study.recipe.sequence_length + 1:
+        raise ValueError(
+            f'questions take up to {prompt + answer} tokens and the models are trained on '
+            f'{study.recipe.sequence_length}; shorten the questions or raise recipe.sequence_length'
+        )
+    stop_id = int(vocabulary.encode('.')[0])
+    return [
+        runner.Task(
+            name,
+            questions,
+            encode_questions(questions, vocabulary.encode, vocabulary.end_id, prompt, answer),
+            stop_id,
+        )
+        for name, questions in tasks.items()
+    ]
+
+
+def by_size(runs: list[loop.RunConfig]) -> list[list[loop.RunConfig]]:
+    """Group runs that share an executable, the group of most tokens first."""
+    groups: dict[ModelConfig, list[loop.RunConfig]] = {}
+    for run in runs:
+        groups.setdefault(run.model, []).append(run)
+    return sorted(groups.values(), key=lambda group: -sum(run.tokens for run in group))
+
+
+def _fit(law: Any, rows: observations.Observations, study: StudyConfig) -> Fit:
+    settings = study.laws
+    return fit_law(law, rows, objective=settings.objective, starts=settings.starts, seed=study.seed)
+
+
+def _held_out(law: Any, task: str, rows: observations.Observations, study: StudyConfig) -> dict[str, Any]:
+    near, over = split(rows, study.laws.overtrained_from)
+    fit = _fit(law, near, study)
+    return {task: {'fit': fit_to_dict(fit), 'scores': dataclasses.asdict(score(fit, near, over))}}
+
+
+def _made_from(path: Path) -> Mapping[str, Any] | None:
+    if not path.exists():
+        return None
+    try:
+        return json.loads(path.read_text(encoding='utf-8')).get('made_from')
+    except ValueError:
+        return None

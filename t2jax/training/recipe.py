@@ -1,0 +1,86 @@
+"""The pretraining recipe: AdamW with decoupled decay, warmup, cosine to zero over the run's own tokens.
+
+p <- p - m(t) (eta p_adam + lambda p), m rising from 0 to 1 over the warmup and falling to 0 as a half cosine; lambda
+does not scale with the learning rate. Source: OpenLM as in Porian et al. (arXiv 2406.19146), the "base" setting.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from t2jax import costs
+from t2jax.models.config import ModelConfig
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How every run of a study is trained."""
+
+    batch_sequences: int = 256
+    sequence_length: int = 2048
+    learning_rate: float = 3e-3
+    reference_width: int = 0  # the rate is learning_rate * sqrt(reference_width / d_model); 0: the same for all
+    beta1: float = 0.9
+    beta2: float = 0.95
+    weight_decay: float = 1e-4
+    clip_norm: float = 1.0
+    z_loss: float = 1e-4
+    warmup_tokens_per_param: float = 1.0
+    max_warmup_share: float = 1.0  # of the run; only runs of very few tokens per parameter reach it
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens of one step."""
+        return self.batch_sequences * self.sequence_length
+
+    def steps(self, tokens: float) -> int:
+        """Round a token budget to whole steps, at least one."""
+        return max(1, round(tokens / self.batch_tokens))
+
+
+class Schedule(NamedTuple):
+    """The numbers that differ between runs of one size; traced, so all budgets share an executable."""
+
+    peak_rate: jax.Array
+    warmup_steps: jax.Array
+    total_steps: jax.Array
+
+
+def make_schedule(recipe: Recipe, model: ModelConfig, tokens: float) -> Schedule:
+    """Work out a run's peak learning rate, warmup and length."""
+    rate = recipe.learning_rate
+    if recipe.reference_width:
+        rate *= math.sqrt(recipe.reference_width / model.d_model)
+    warmup = recipe.warmup_tokens_per_param * costs.count_params(model)
+    warmup = min(warmup, recipe.max_warmup_share * tokens) / recipe.batch_tokens
+    return Schedule(jnp.float32(rate), jnp.float32(warmup), jnp.float32(recipe.steps(tokens)))
+
+
+def multiplier(schedule: Schedule, step: jax.Array) -> jax.Array:
+    """Return m(t) in [0, 1] for the update that follows `step` finished ones."""
+    t = step.astype(jnp.float32)
+    rising = (t + 1) / jnp.maximum(schedule.warmup_steps, 1)
+    span = jnp.maximum(schedule.total_steps - schedule.warmup_steps, 1)
+    done = jnp.clip((t - schedule.warmup_steps) / span, 0, 1)
+    return jnp.minimum(rising, 1) * 0.5 * (1 + jnp.cos(jnp.pi * done))
+
+
+def optimizer(recipe: Recipe) -> optax.GradientTransformation:
+    """Clip by global norm, then Adam's direction; `apply_update` adds rate and decay."""
+    adam = optax.scale_by_adam(recipe.beta1, recipe.beta2, eps=1e-8)
+    return optax.chain(optax.clip_by_global_norm(recipe.clip_norm), adam)
+
+
+def apply_update(recipe: Recipe, schedule: Schedule, step: jax.Array, params: Any, direction: Any) -> Any:
+    """Move the params one step; gains are not decayed."""
+    m = multiplier(schedule, step)
+
+    def move(path: tuple[Any, ...], p: jax.Array, u: jax.Array) -> jax.Array:
+        decay = 0.0 if path[-1].key == 'gain' else recipe.weight_decay
+        return p - m * (schedule.peak_rate * u + decay * p)
+
+    return jax.tree_util.tree_map_with_path(move, params, direction)

@@ -1,0 +1,33 @@
+"""Eight virtual CPU devices for every test, and a model small enough to compile in a second."""
+
+import os
+
+os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+os.environ.setdefault('MPLBACKEND', 'Agg')
+
+import jax
+import pytest
+
+from t2jax.models import transformer
+from t2jax.models.config import ModelConfig
+from t2jax.training.recipe import Recipe
+
+jax.config.update('jax_num_cpu_devices', 8)
+
+
+@pytest.fixture(scope='session')
+def tiny():
+    """A decoder of two layers and twelve words."""
+    return ModelConfig(vocab=12, d_model=16, n_layers=2, n_heads=2, hidden_multiple=8)
+
+
+@pytest.fixture(scope='session')
+def tiny_params(tiny):
+    """Its initial params."""
+    return transformer.init_params(tiny, jax.random.key(0))
+
+
+@pytest.fixture(scope='session')
+def tiny_recipe():
+    """A recipe of eight sequences of eight tokens."""
+    return Recipe(batch_sequences=8, sequence_length=8, learning_rate=1e-2, warmup_tokens_per_param=0.1)

@@ -1,0 +1,115 @@
+"""A made-up finished study, small and quick: planted laws, exact observations, sampled columns with noise."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from t2jax.laws.allocation import allocation_rows
+from t2jax.laws.forms import LAWS
+from t2jax.laws.observations import COLUMNS, Observations, macro_average, where, write_observations
+from t2jax.laws.record import Fit, fit_to_dict, save_fit
+from t2jax.laws.scores import score, split
+
+SIZES = (3e3, 6e3, 12e3, 24e3, 48e3, 96e3)
+BUDGETS = (8e10, 3.2e11)
+KS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+LOSS = {'E': 0.5, 'A': 1.2 * 3e4**0.4, 'B': 1.0 * 1.5e6**0.4, 'alpha': 0.4, 'beta': 0.4}
+PLANTED = {
+    'chinchilla': LOSS,
+    't2-nll': LOSS | {'G': 1.5, 'gamma': 0.3},
+    't2-accuracy': LOSS | {'theta0': 3.0, 'theta1': 1.2, 'theta2': 0.9, 'theta3': 0.2, 'theta4': -0.1},
+}
+
+
+def planted_fit(law: str, observations: Observations, task: str = 'macro', **changes: float) -> Fit:
+    spans = {
+        'params_range': observations.params,
+        'tokens_per_param_range': observations.tokens / observations.params,
+        'train_flops_range': observations.train_flops,
+        'k_range': observations.k,
+    }
+    return Fit(
+        law=law,
+        task=task,
+        objective='sse',
+        objective_value=0.0,
+        parameters=PLANTED[law] | changes,
+        n_points=len(observations),
+        n_runs=len(set(observations.run)),
+        starts=8,
+        share_at_best=0.75,
+        gradient_norm=0.0,
+        **{name: (float(values.min()), float(values.max())) for name, values in spans.items()},
+        warnings=('theta2 is at a made-up bound',) if law == 't2-accuracy' else (),
+    )
+
+
+def observe(sizes: tuple[float, ...], sampled: bool) -> Observations:
+    """Measure planted laws, exactly by likelihood and with a little noise by 16 samples."""
+    noise = np.random.default_rng(0)
+    rows = []
+    for budget in BUDGETS:
+        for params in sizes:
+            tokens = budget / (6 * params)
+            for task, ease in (('knowledge', 0.9), ('spatial', 1.1)):
+                for k in KS:
+                    where_k = (np.float64(params), np.float64(tokens), np.float64(k), np)
+                    nll = ease * LAWS['t2-nll'].predict(PLANTED['t2-nll'], *where_k)
+                    share = LAWS['t2-accuracy'].predict(PLANTED['t2-accuracy'], *where_k) ** ease
+                    row = [f'n{params:g}-{budget:.0e}', task, params, tokens, budget, k, nll, share]
+                    guess = float(np.clip(share + noise.normal(0, 0.01), 0.02, 0.98))
+                    drawn = sampled and k <= 16
+                    rows.append(row + ([16, guess, guess - 0.015, guess + 0.015] if drawn else [np.nan] * 4))
+    columns = dict(zip(COLUMNS, zip(*rows)))
+    text = ('run', 'task')
+    return Observations(**{n: np.array(v, dtype=None if n in text else float) for n, v in columns.items()})
+
+
+@pytest.fixture(scope='session')
+def make_study(tmp_path_factory) -> Callable[..., Path]:
+    """Write a finished study; options leave out a thing or bend it, and say so in their names."""
+
+    def make(
+        *,
+        sizes: tuple[float, ...] = SIZES,
+        sampled: bool = True,
+        held_out: bool = True,
+        inference_flops: float = 1e6,
+        bend_rows: Callable[[list[dict]], None] = lambda rows: None,
+        provenance: dict | None = None,
+    ) -> Path:
+        workdir = tmp_path_factory.mktemp('study')
+        observations = observe(sizes, sampled)
+        write_observations(workdir / 'observations.csv', observations)
+        macro = macro_average(observations)
+        fits = {law: planted_fit(law, macro) for law in PLANTED}
+        for law, fit in fits.items():
+            tests = {}
+            main = 'text' if law == 'chinchilla' else 'macro'
+            for task in (main, 'knowledge', 'spatial') if held_out else ():
+                mine = macro if task == main else where(observations, observations.task == task)
+                near, over = split(mine, 150.0)
+                near_fit = planted_fit(law, near, task)
+                tests[task] = {'fit': fit_to_dict(near_fit), 'scores': asdict(score(near_fit, near, over))}
+            save_fit(workdir / 'fits' / f'{law}.json', fit, extra={'by_task': {}, 'held_out': tests})
+        losses = where(macro, macro.k == 1)
+        write_observations(workdir / 'losses.csv', losses)
+        rows = allocation_rows(fits, macro, losses, inference_flops)
+        bend_rows(rows)
+        (workdir / 'allocation.json').write_text(json.dumps(rows))
+        settings = {'inference_flops': inference_flops, 'training': {'seed': 1, 'note': '<b>bold</b>'}}
+        (workdir / 'study.json').write_text(json.dumps(settings))
+        if provenance is not None:
+            (workdir / 'provenance.json').write_text(json.dumps(provenance))
+        return workdir
+
+    return make
+
+
+@pytest.fixture(scope='session')
+def study(make_study) -> Path:
+    return make_study(provenance={'commit': 'c0ffee', 'wall_seconds': {'train': 187.5}})

@@ -1,0 +1,83 @@
+"""Configs: loading, overriding, saving, comparing."""
+
+import dataclasses
+import json
+
+import pytest
+
+from t2jax.config import claim, differences, from_dict, load_experiment, override, to_dict, write_text
+
+
+@dataclasses.dataclass(frozen=True)
+class Inner:
+    rate: float = 0.5
+    sizes: tuple[int, ...] = (1, 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outer:
+    name: str
+    inner: Inner = Inner()
+    parts: tuple[Inner, ...] = ()
+
+
+VALUE = Outer('x', parts=(Inner(), Inner(0.25, (3,))))
+
+
+def test_a_config_comes_back_from_json():
+    assert from_dict(Outer, json.loads(json.dumps(to_dict(VALUE)))) == VALUE
+
+
+def test_a_config_of_another_version_is_refused():
+    data = to_dict(VALUE)
+    data['inner']['speed'] = data['inner'].pop('rate')
+    with pytest.raises(ValueError, match=r"config.inner does not fit Inner: \['rate', 'speed'\]; it was written by"):
+        from_dict(Outer, data)
+
+
+def test_typed_flags_override_fields():
+    changed = override(VALUE, ['--inner.rate', '2', '--name', 'y'])
+    assert changed == dataclasses.replace(VALUE, name='y', inner=Inner(2.0))
+    assert override(VALUE, []) is VALUE
+
+
+@pytest.mark.parametrize('flags', [['--inner.speed', '2'], ['--inner.rate', 'fast']])
+def test_an_unknown_field_or_value_exits_with_two(flags, capsys):
+    with pytest.raises(SystemExit) as stop:
+        override(VALUE, flags)
+    assert stop.value.code == 2
+    said = capsys.readouterr()
+    assert flags[0].removeprefix('--inner.') in said.err + said.out
+
+
+def test_a_folder_belongs_to_one_config(tmp_path):
+    claim(tmp_path / 'config.json', VALUE)
+    claim(tmp_path / 'config.json', VALUE)
+    with pytest.raises(ValueError, match=r'holds another config \(inner.rate: 0.5 -> 0.1\); choose another --workdir'):
+        claim(tmp_path / 'config.json', dataclasses.replace(VALUE, inner=Inner(0.1)))
+    (tmp_path / 'config.json').write_text('{"name":')
+    with pytest.raises(ValueError, match='config.json is not readable JSON'):
+        claim(tmp_path / 'config.json', VALUE)
+
+
+def test_differences_are_named_by_path():
+    assert differences({'a': {'b': 1, 'c': [1, 2]}}, {'a': {'b': 1, 'c': [1, 3]}, 'd': 0}) == [
+        'a.c[1]: 2 -> 3',
+        'd: None -> 0',
+    ]
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / 'deep' / 'file.txt'
+    write_text(path, 'one')
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, 'two \udcff')
+    assert path.read_text() == 'one'
+
+
+def test_experiments_are_files_that_define_a_study(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no experiment file .*missing.py'):
+        load_experiment(tmp_path / 'missing.py')
+    (tmp_path / 'empty.py').write_text('x = 1\n')
+    with pytest.raises(ValueError, match='empty.py defines no STUDY; it has to'):
+        load_experiment(tmp_path / 'empty.py')

@@ -1,0 +1,177 @@
+"""A whole study through the real command line, in real processes: finished, repeated, stopped, killed, misused."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+EXPERIMENT = '''
+"""A study of nine runs that takes seconds."""
+
+from configs import grid, recipe
+from dataclasses import replace
+from t2jax.data.world import World
+from t2jax.evaluation.runner import Evaluation
+from t2jax.models.config import ModelConfig
+from t2jax.study import LawSettings, StudyConfig
+
+WORLD = World(questions_per_task=16)
+MODELS = [ModelConfig(len(WORLD.vocabulary()), d, 1, 2, 8, unroll_layers=True) for d in (8, 12, 16)]
+STUDY = StudyConfig(
+    workdir='out/tiny',
+    seed=0,
+    world=WORLD,
+    recipe=recipe.MINI,
+    runs=grid.isoflop(MODELS, (2e9, 4e9, 8e9)),
+    inference_flops=4e4,
+    evaluation=Evaluation(samples=8, k=(1, 2, 4, 8, 16)),
+    laws=LawSettings(starts=16, overtrained_from=120.0),
+)
+'''
+
+
+@pytest.fixture(scope='module')
+def experiment(tmp_path_factory):
+    """An experiment file in a folder beside a link to configs/, as a fork would have it."""
+    root = tmp_path_factory.mktemp('fork')
+    (root / 'experiments').mkdir()
+    (root / 'configs').symlink_to(ROOT / 'configs')
+    (root / 'experiments' / 'tiny.py').write_text(EXPERIMENT)
+    return root / 'experiments' / 'tiny.py'
+
+
+def environment():
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get('PYTHONPATH')]))
+    return {**os.environ, 'PYTHONPATH': path, 'JAX_PLATFORMS': 'cpu'}
+
+
+def t2jax(*arguments, check=0):
+    command = [sys.executable, '-m', 't2jax', *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=300)
+    assert done.returncode == check, done.stderr[-2000:]
+    return done
+
+
+def start(*arguments):
+    command = [sys.executable, '-m', 't2jax', *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+
+
+@pytest.fixture(scope='module')
+def finished(experiment, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp('study') / 'tiny'
+    return t2jax('study', experiment, '--workdir', workdir), workdir
+
+
+def test_a_study_leaves_what_the_readme_says(finished):
+    done, workdir = finished
+    assert 'Approach 1' in done.stdout and 'Chinchilla' in done.stdout
+    assert (workdir / 'report' / 'index.html').stat().st_size > 50_000
+    header = (workdir / 'observations.csv').read_text().splitlines()[0]
+    assert header.startswith('run,task,params,tokens,train_flops,k,nll,pass_at_k,n_samples,pass_at_k_sampled')
+    assert len((workdir / 'observations.csv').read_text().splitlines()) == 1 + 9 * 4 * 5
+    assert len((workdir / 'losses.csv').read_text().splitlines()) == 1 + 9
+    runs = sorted(path.name for path in (workdir / 'runs').iterdir())
+    assert len(runs) == 9 and runs[0] == 'd12-2.0e09'
+    run = workdir / 'runs' / runs[0]
+    assert {p.name for p in run.iterdir()} == {'config.json', 'metrics.jsonl', 'checkpoints', 'evaluation'}
+    tasks = {'knowledge.csv', 'arithmetic.csv', 'causal.csv', 'spatial.csv'}
+    assert {p.name for p in (run / 'evaluation').iterdir()} == tasks | {'settings.json', 'text.json'}
+    for law in ('chinchilla', 't2-nll', 't2-accuracy'):
+        fit = json.loads((workdir / 'fits' / f'{law}.json').read_text())
+        assert fit['law'] == law and set(fit['parameters']) >= {'E', 'A', 'B', 'alpha', 'beta'}
+    assert 'unknown' not in json.loads((workdir / 'provenance.json').read_text())['jax']
+
+
+def test_a_second_run_only_redraws(finished, experiment):
+    _, workdir = finished
+    files = [p for p in workdir.rglob('*') if p.is_file() and 'report' not in p.parts and p.name != 'provenance.json']
+    before = {path: path.stat().st_mtime_ns for path in files}
+    report = (workdir / 'report' / 'index.html').read_bytes()
+    done = t2jax('study', experiment, '--workdir', workdir, '--json')
+    assert {path: path.stat().st_mtime_ns for path in files} == before
+    assert (workdir / 'report' / 'index.html').read_bytes() == report
+    rows = json.loads(done.stdout)
+    assert [row['train_flops'] for row in rows] == pytest.approx([2e9, 4e9, 8e9], rel=0.02)
+    assert {'params', 'tokens', 'tokens_per_param', 'samples'} <= set(rows[0]['t2-nll'])
+
+
+def test_the_same_seed_gives_the_same_study_however_many_runs_at_once(finished, experiment, tmp_path):
+    t2jax('study', experiment, '--workdir', tmp_path, '--runs-at-once', 1)
+    for name in ('observations.csv', 'losses.csv', 'allocation.json', 'fits/t2-accuracy.json'):
+        assert (tmp_path / name).read_bytes() == (finished[1] / name).read_bytes(), name
+
+
+def test_another_seed_gives_another_study_and_its_own_folder(finished, experiment, tmp_path):
+    done = t2jax('train', experiment, '--workdir', finished[1], '--seed', 1, check=2)
+    assert 'holds another config (seed: 0 -> 1); choose another --workdir' in done.stderr
+
+
+@pytest.mark.parametrize('how', [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_study_goes_on_where_it_was(finished, experiment, tmp_path, how):
+    """Stop it as soon as the first run is finished: that run is kept, and the result is the undisturbed one."""
+    process = start('study', experiment, '--workdir', tmp_path)
+    deadline = time.time() + 200
+    done = lambda: [p for p in tmp_path.glob('runs/*/checkpoints/*') if p.name.isdigit()]
+    while not done() and time.time() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(how)
+    _, said = process.communicate(timeout=60)
+    kept = {path: path.stat().st_mtime_ns for path in done()}
+    assert 0 < len(kept) < 9
+    if how == signal.SIGINT:
+        assert process.returncode == 130 and 'the same command goes on from here' in said
+    t2jax('study', experiment, '--workdir', tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert (tmp_path / 'observations.csv').read_bytes() == (finished[1] / 'observations.csv').read_bytes()
+
+
+def test_plan_and_report_work_from_the_files(finished):
+    _, workdir = finished
+    plan = json.loads(t2jax('plan', workdir, '--train-flops', 4e9, '--inference-flops', 4e4, '--json').stdout)
+    assert set(plan['choices']) == {'chinchilla', 't2-nll', 't2-accuracy'}
+    choice = plan['choices']['t2-nll']
+    assert 6 * choice['params'] * choice['tokens'] == pytest.approx(4e9)
+    assert choice['samples'] == int(4e4 / 2 / choice['params'] + 1e-9)
+    text = t2jax('plan', workdir / 'fits' / 't2-nll.json', '--train-flops', 4e9, '--inference-flops', 4e4).stdout
+    assert 'Approach 1 (NLL)' in text
+    assert 'index.html' in t2jax('report', workdir).stdout
+
+
+def test_fit_works_on_a_table_that_t2jax_did_not_write(finished, tmp_path):
+    rows = (finished[1] / 'observations.csv').read_text().splitlines()
+    keep = [line.split(',') for line in rows]
+    columns = [keep[0].index(name) for name in ('params', 'tokens', 'k', 'nll', 'task')]
+    (tmp_path / 'mine.csv').write_text('\n'.join(','.join(row[i] for i in columns) for row in keep))
+    done = t2jax(
+        'fit', tmp_path / 'mine.csv', '--law', 't2-nll', '--task', 'causal', '--out', tmp_path / 'fit.json', '--json'
+    )
+    fit = json.loads(done.stdout)
+    assert fit['task'] == 'causal' and set(fit['parameters']) == {'E', 'A', 'B', 'alpha', 'beta', 'G', 'gamma'}
+    assert json.loads((tmp_path / 'fit.json').read_text())['parameters'] == fit['parameters']
+
+
+def test_bad_input_is_one_sentence_and_code_two(finished, experiment, tmp_path):
+    _, workdir = finished
+    cases = [
+        (('study', 'no/such.py'), 'no experiment file no/such.py'),
+        (('study', experiment, '--workdir', '/proc/t2jax'), '/proc/t2jax'),
+        (('evaluate', experiment, '--workdir', tmp_path / 'new'), 'run the data stage first'),
+        (('fit', tmp_path), 'is not the workdir of a study'),
+        (('fit', workdir / 'observations.csv', '--law', 'moore'), "no law 'moore'; there are chinchilla"),
+        (('plan', tmp_path, '--train-flops', '1e9', '--inference-flops', '1e4'), 'no fits in'),
+        (('plan', workdir, '--train-flops', '1e9', '--inference-flops', '1'), 'inference_flops 1 pays no sample'),
+        (('report', tmp_path), 'which is not there'),
+    ]
+    for arguments, sentence in cases:
+        done = t2jax(*arguments, check=2)
+        assert sentence in done.stderr, (arguments, done.stderr)
+        assert 'Traceback' not in done.stderr and done.stderr.count('\n') == 1, done.stderr
+    done = t2jax('study', experiment, '--workdir', tmp_path / 'new', '--recipe.speed', '3', check=2)
+    assert 'speed' in done.stderr + done.stdout
