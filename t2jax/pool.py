@@ -24,7 +24,7 @@ def run(
     waiting: queue.SimpleQueue[Sequence[Job]] = queue.SimpleQueue()
     for group in groups:
         waiting.put(group)
-    stop = threading.Event()
+    stop, errors = threading.Event(), []
 
     def serve(device: jax.Device) -> None:
         try:
@@ -34,9 +34,9 @@ def run(
                         work(job, device, stop.is_set)
         except queue.Empty:
             return
-        except BaseException:
+        except BaseException as error:
+            errors.append(error)  # the first is the cause; later ones may only say that they were stopped
             stop.set()
-            raise
 
     devices = jax.local_devices()[:at_once]
     with ThreadPoolExecutor(len(devices)) as threads:
@@ -47,6 +47,5 @@ def run(
         except KeyboardInterrupt:
             stop.set()
             raise
-    for error in (future.exception() for future in futures):
-        if error is not None:
-            raise error
+    if errors:
+        raise errors[0]

@@ -112,7 +112,8 @@ def run_stages(study: StudyConfig, workdir: Path, stages: tuple[str, ...], quiet
         if stage in stages:
             started = time.perf_counter()
             work[stage](study, workdir, quiet)
-            provenance.record(workdir, stage, time.perf_counter() - started)
+            if stage != 'report':  # which shows the record, and so has to come after it
+                provenance.record(workdir, stage, time.perf_counter() - started)
 
 
 def make_data(study: StudyConfig, workdir: Path, quiet: bool) -> None:
@@ -160,6 +161,9 @@ def evaluate_runs(study: StudyConfig, workdir: Path, quiet: bool) -> None:
     runs = study.run_configs()
     folders = {run.name: workdir / 'runs' / run.name / 'evaluation' for run in runs}
     missing = [run for run in runs if not runner.is_evaluated(folders[run.name], tasks)]
+    tables = workdir / 'observations.csv', workdir / 'losses.csv'
+    if not missing and all(path.exists() for path in tables):
+        return
     with tqdm(total=len(missing), unit='run', desc='evaluate', disable=quiet) as bar:
 
         def work(run: loop.RunConfig, device: jax.Device, should_stop: Callable[[], bool]) -> None:
@@ -169,8 +173,8 @@ def evaluate_runs(study: StudyConfig, workdir: Path, quiet: bool) -> None:
 
         pool.run(by_size(missing), work, study.runs_at_once)
     table = runner.observe(folders, study.sizes(), [task.name for task in tasks], settings.k)
-    observations.write_observations(workdir / 'observations.csv', table)
-    observations.write_observations(workdir / 'losses.csv', runner.observe_losses(folders, study.sizes()))
+    observations.write_observations(tables[0], table)
+    observations.write_observations(tables[1], runner.observe_losses(folders, study.sizes()))
 
 
 def fit_laws(study: StudyConfig, workdir: Path, quiet: bool) -> None:
