@@ -21,6 +21,7 @@ setup(
         'numpy>=2.0',
         'scipy>=1.14',
         'matplotlib>=3.9',
+        'tqdm>=4.66',
         'tyro>=0.9',
         # TensorFlow comes with these two; only functions of t2jax.data that read seqio tasks import them.
         'tensorflow-datasets>=4.9.7',

@@ -3,8 +3,8 @@
     for seed in 0 1 2; do t2jax study experiments/mini.py --seed $seed --workdir out/mini-$seed; done
     python experiments/mini_seeds.py out/mini-0 out/mini-1 out/mini-2
 
-Prints, by law, the in-sample and held-out errors of each seed and their mean, each beside its null's; then fits the laws
-to the observations averaged over seeds and prints that allocation. Two CPU cores: 5 minutes a seed, then half a minute.
+Prints, by law, the in-sample and held-out errors of each seed and their mean, each beside its null's; then fits the
+laws to the observations averaged over seeds and prints that allocation. Two CPU cores: 5 minutes a seed.
 """
 
 import dataclasses

@@ -120,7 +120,7 @@ def run_fit(options: argparse.Namespace) -> None:
 
 def run_plan(options: argparse.Namespace) -> None:
     """Allocate one pair of budgets."""
-    from t2jax.laws.allocation import plan
+    from t2jax.laws.plan import plan
     from t2jax.laws.record import load_fit
     from t2jax.plotting.plan import plan_lines
 

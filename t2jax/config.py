@@ -4,8 +4,11 @@ An experiment is a Python file that defines STUDY (or, for a figure or a benchma
 typed flags made from the dataclass: `--recipe.learning-rate 1e-3`.
 """
 
+import contextlib
 import dataclasses
 import importlib.util
+import io
+import itertools
 import json
 import os
 import sys
@@ -34,12 +37,20 @@ def load_experiment(path: Path, name: str = 'STUDY') -> Any:
 
 
 def override(value: T, flags: Sequence[str]) -> T:
-    """Apply typed command-line flags to a config; an unknown field or bad value ends the program with code 2."""
+    """Apply typed command-line flags to a config; raises ValueError naming an unknown field or a bad value."""
     if not flags:
         return value
     import tyro  # here, since a run without overrides does not need it
 
-    return tyro.cli(type(value), default=value, args=list(flags), prog='t2jax study EXPERIMENT')
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(type(value), default=value, args=list(flags), prog='t2jax')
+    except SystemExit as stop:
+        # tyro draws a box around its message and ends it with where to find help
+        lines = [line.strip('│ ') for line in said.getvalue().splitlines()[1:] if line.startswith('│')]
+        sentence = ' '.join(itertools.takewhile(lambda line: not line.startswith('─'), lines))
+        raise ValueError(f'{sentence}; the fields are those of study.json, as --field or --group.field') from stop
 
 
 def to_dict(value: Any) -> Any:

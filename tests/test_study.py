@@ -168,10 +168,11 @@ def test_bad_input_is_one_sentence_and_code_two(finished, experiment, tmp_path):
         (('plan', tmp_path, '--train-flops', '1e9', '--inference-flops', '1e4'), 'no fits in'),
         (('plan', workdir, '--train-flops', '1e9', '--inference-flops', '1'), 'inference_flops 1 pays no sample'),
         (('report', tmp_path), 'which is not there'),
+        (('study', experiment, '--recipe.speed', '3'), 'Unrecognized options: --recipe.speed, 3'),
+        (('study', experiment, '--runs-at-once', '0'), 'runs_at_once is 0; it has to be at least 1'),
+        (('study', experiment, '--runs.0.model.d-model', '13'), 'd_model 13 does not split into 2 heads'),
     ]
     for arguments, sentence in cases:
         done = t2jax(*arguments, check=2)
         assert sentence in done.stderr, (arguments, done.stderr)
         assert 'Traceback' not in done.stderr and done.stderr.count('\n') == 1, done.stderr
-    done = t2jax('study', experiment, '--workdir', tmp_path / 'new', '--recipe.speed', '3', check=2)
-    assert 'speed' in done.stderr + done.stdout

@@ -88,11 +88,12 @@ def accuracy_of_loss(parameters: Mapping[str, Array], loss: Array, k: Array, xp:
     The accuracy of a question is drawn from Beta(mu nu, (1 - mu) nu), with mu = theta2 / (1 + exp(theta1
     (loss - theta0))), nu = exp(theta3 + theta4 loss).
     """
-    slope = parameters['theta1'] * (loss - parameters['theta0'])
+    # Far outside the data the exponents run away; beyond these bounds nothing changes but the overflow.
+    slope = xp.clip(parameters['theta1'] * (loss - parameters['theta0']), -300.0, 300.0)
     mean = parameters['theta2'] / (1 + xp.exp(slope))
     # 1 - mean would lose its digits where the mean nears 1
     rest = (1 - parameters['theta2']) + parameters['theta2'] / (1 + xp.exp(-slope))
-    concentration = xp.exp(parameters['theta3'] + parameters['theta4'] * loss)
+    concentration = xp.exp(xp.minimum(parameters['theta3'] + parameters['theta4'] * loss, 300.0))
     return pass_at_k_of_beta(mean * concentration, rest * concentration, k, xp)
 
 

@@ -21,8 +21,9 @@ def plan_lines(plan: dict[str, Any]) -> str:
             human_ratio(choice['tokens_per_param']),
         )
         samples = f'{choice["samples"]:,}' if choice['samples'] else '< 1'
-        once = ' (one sample)' if 'at_equal_budgets' in choice else ''
-        lines.append(_row((LAW_NAMES[law], *counts, samples, _value(choice['target'], choice['value']) + once)))
+        once = 'at_equal_budgets' in choice
+        value = f'loss {human_loss(choice["value"])}' if once else _value(choice['target'], choice['value'])
+        lines.append(_row((LAW_NAMES[law], *counts, samples, value)))
         for other, value in choice.get('at_equal_budgets', {}).items():
             target = plan['choices'][other]['target']
             lines.append(f'  at equal budgets, by {LAW_NAMES[other]}: {_value(target, value)}')

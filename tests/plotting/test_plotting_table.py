@@ -70,8 +70,8 @@ def test_nothing_to_caution_about(rows):
 def test_table_has_every_rule_of_every_budget_and_no_value_at_another_k(rows):
     table = table_rows(rows)
     assert len(table) == 12
-    single = next(entry for entry in table if entry['rule'] == 'best checkpoint by one sample')
-    # Its nll is that of one sample; the table's column is at k = C_inf / (2N).
+    single = next(entry for entry in table if entry['rule'] == 'best checkpoint by loss')
+    # Its nll is the loss; the table's column is at k = C_inf / (2N).
     assert single['nll'] is None and single['samples'] == 12
     assert [entry['pass_at_k'] for entry in table if entry['rule'] == 'best checkpoint by pass@k'] == [0.636] * 2
 
@@ -110,7 +110,7 @@ def test_says_so_where_a_checkpoint_is_not_smaller(rows):
     rows[1]['checkpoints']['pass_at_k'] = checkpoint('d48', 86_352.0, value=0.7)
     (sentence,) = cautions(rows)
     assert sentence == (
-        'The best checkpoint by pass@k is not a smaller model than the best by one sample at '
+        'The best checkpoint by pass@k is not a smaller model than the best by loss at '
         '3.2e11 FLOPs (the same size: 39.9k) and 6.4e11 FLOPs (larger: 86.4k against 39.9k).'
     )
 
