@@ -3,7 +3,7 @@
 from t2jax.models.config import ModelConfig
 
 # The mini study's sizes. Depth is the same for all and every size has at least two heads, so that along the ladder
-# width alone changes; heads grow with the width, 4 to 12 wide. Layers are unrolled: faster on a CPU.
+# width alone changes; heads are 4 to 12 wide. Layers are unrolled: faster on a CPU.
 MINI_WIDTHS_HEADS = ((8, 2), (12, 2), (16, 2), (24, 4), (32, 4), (48, 4))
 
 

@@ -74,6 +74,8 @@ def run_study(options: argparse.Namespace) -> None:
     from t2jax.config import load_experiment, override
 
     study = override(load_experiment(options.experiment), options.overrides)
+    if not hasattr(study, 'runs'):
+        raise ValueError(f'STUDY of {options.experiment} is a {type(study).__name__}; it has to be a StudyConfig')
     workdir = options.workdir or Path(study.workdir)
     prepare_jax(study.runs_at_once)
     from t2jax.study import run_stages
@@ -81,6 +83,8 @@ def run_study(options: argparse.Namespace) -> None:
     run_stages(study, workdir, STAGES_OF[options.command], quiet=options.json)
     if options.command == 'study':
         print_answer(workdir, options.json)
+    elif options.json:
+        print(json.dumps({'workdir': str(workdir), 'runs': [run.name for run in study.runs]}))
 
 
 def run_fit(options: argparse.Namespace) -> None:
@@ -150,13 +154,13 @@ def print_answer(workdir: Path, as_json: bool) -> None:
 
 def load_study(workdir: Path) -> Any:
     """Read back the config that a workdir was made with."""
-    from t2jax.config import from_dict
+    from t2jax.config import from_dict, read_json
     from t2jax.study import StudyConfig
 
     path = workdir / 'study.json'
     if not path.exists():
         raise FileNotFoundError(f'{workdir} is not the workdir of a study: it has no study.json')
-    return from_dict(StudyConfig, json.loads(path.read_text(encoding='utf-8')), str(path))
+    return from_dict(StudyConfig, read_json(path, 'give the workdir of a finished study'), str(path))
 
 
 def prepare_jax(cpu_devices: int) -> None:

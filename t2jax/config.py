@@ -30,7 +30,10 @@ def load_experiment(path: Path, name: str = 'STUDY') -> Any:
     if spec is None or spec.loader is None:
         raise ValueError(f'{path} is not a Python file; give one that defines {name}')
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except (TypeError, SyntaxError, NameError, AttributeError, ImportError) as error:
+        raise ValueError(f'{path} cannot be run ({error}); mend it and try again') from error
     if not hasattr(module, name):
         raise ValueError(f'{path} defines no {name}; it has to, as a frozen dataclass')
     return getattr(module, name)
@@ -84,12 +87,15 @@ def differences(old: Any, new: Any, where: str = '') -> list[str]:
     return [] if old == new else [f'{where}: {old} -> {new}']
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str | bytes) -> None:
     """Write a file whole or not at all: to a temporary name beside it, then rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    temporary.write_text(text, encoding='utf-8')
-    os.replace(temporary, path)
+    try:
+        temporary.write_bytes(text if isinstance(text, bytes) else text.encode('utf-8'))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -97,20 +103,24 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1) + '\n')
 
 
-def claim(path: Path, config: Any) -> None:
-    """Save a config at `path`, or check that what is saved there is the same.
+def read_json(path: Path, remedy: str) -> Any:
+    """Read a JSON file; raises ValueError naming it, and the remedy, where it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise ValueError(f'{path} is not readable JSON ({error}); {remedy}') from error
+
+
+def claim(path: Path, config: Any, free: Sequence[str] = ()) -> None:
+    """Save a config at `path`, or check that what is saved there is the same, `free` fields apart.
 
     Raises ValueError naming the fields that differ: a folder belongs to one config.
     """
     new = to_dict(config)
-    if not path.exists():
+    old = read_json(path, 'move its folder away and start anew') if path.exists() else new
+    different = [line for line in differences(old, new) if line.split('.')[0].split(':')[0] not in free]
+    if not path.exists() or (old != new and not different):
         write_json(path, new)
-        return
-    try:
-        old = json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise ValueError(f'{path} is not readable JSON ({error}); move its folder away and start anew') from error
-    different = differences(old, new)
     if different:
         raise ValueError(
             f'{path.parent} holds another config ({"; ".join(different[:5])}); '

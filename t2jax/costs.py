@@ -68,10 +68,11 @@ def decode_step_flops(model: Decoder, rows: int, cached: int) -> int:
 def sample_flops(model: Decoder, prompt: int, answer: int, samples: int) -> int:
     """Count the FLOPs of one question: its prompt once, then `answer` tokens in each of `samples` rows.
 
-    The first token of each sample comes from the prompt's own logits; the last one is never read.
+    The first token of each sample comes from the prompt's own logits; the last one is never read. Every step looks at
+    the whole preallocated cache, `answer - 1` columns behind the prompt, most of them masked.
     """
-    steps = sum(decode_step_flops(model, samples, prompt + s) for s in range(answer - 1))
-    return prefill_flops(model, 1, prompt) + steps
+    step = decode_step_flops(model, samples, prompt + answer - 1)
+    return prefill_flops(model, 1, prompt) + (answer - 1) * step
 
 
 def cache_bytes(model: Decoder, columns: int, bytes_per_value: int) -> int:

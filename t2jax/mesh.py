@@ -6,7 +6,6 @@ which mesh axis, if any, splits each. A name that is not in RULES raises: replic
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import numpy as np
@@ -55,11 +54,6 @@ def sharding(mesh: Mesh, axes: Sequence[str | None], shape: Sequence[int] = ()) 
                 'make it a multiple of them, or the mesh smaller'
             )
     return NamedSharding(mesh, PartitionSpec(*(RULES[name] if name else None for name in axes)))
-
-
-def tree_shardings(mesh: Mesh, axes: Any) -> Any:
-    """Map a tree of tuples of logical axis names to a tree of shardings."""
-    return jax.tree.map(lambda names: sharding(mesh, names), axes, is_leaf=lambda leaf: isinstance(leaf, tuple))
 
 
 def use_cpu_devices(count: int) -> None:

@@ -29,11 +29,13 @@ def run(
     def serve(device: jax.Device) -> None:
         try:
             while not stop.is_set():
-                for job in waiting.get_nowait():
+                try:
+                    group = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                for job in group:
                     if not stop.is_set():
                         work(job, device, stop.is_set)
-        except queue.Empty:
-            return
         except BaseException as error:
             errors.append(error)  # the first is the cause; later ones may only say that they were stopped
             stop.set()

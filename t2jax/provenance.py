@@ -30,14 +30,16 @@ def record(workdir: Path, stage: str, seconds: float) -> None:
 def describe() -> dict[str, str | float]:
     """Describe this process: versions, commit, devices, memory."""
     versions = {name: importlib.metadata.version(name) for name in ('jax', 'flax', 'optax', 'orbax-checkpoint')}
+    # Linux counts peak memory in kilobytes, macOS in bytes
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == 'darwin' else 2**20)
     return {
         'date': datetime.datetime.now(datetime.UTC).strftime('%Y-%m-%d %H:%M UTC'),
         'commit': _commit(),
         'python': platform.python_version(),
         **versions,
         'devices': f'{jax.device_count()} x {jax.devices()[0].device_kind}',
-        'cpu_cores': float(len(os.sched_getaffinity(0))),
-        'peak_memory_gb': round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
+        'cpu_cores': float(os.cpu_count() or 1),
+        'peak_memory_gb': round(memory, 2),
         'command': ' '.join(['t2jax', *sys.argv[1:]]),
     }
 

@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -30,6 +31,7 @@ from t2jax.laws.fit import fit_law
 from t2jax.laws.forms import LAWS
 from t2jax.laws.record import Fit, fit_to_dict, save_fit
 from t2jax.laws.scores import score, split
+from t2jax.laws.search import OBJECTIVES
 from t2jax.mesh import make_mesh
 from t2jax.models.config import ModelConfig
 from t2jax.tasks.questions import Question, encode_questions, read_questions, write_questions
@@ -58,6 +60,12 @@ class LawSettings:
     starts: int = 500
     overtrained_from: float = 300.0  # tokens per parameter; runs beyond are held out to test extrapolation
 
+    def __post_init__(self) -> None:
+        if self.objective not in OBJECTIVES:
+            raise ValueError(f'laws.objective is {self.objective!r}; use {" or ".join(OBJECTIVES)}')
+        if self.starts < 1:
+            raise ValueError(f'laws.starts is {self.starts}; it has to be at least 1')
+
 
 @dataclasses.dataclass(frozen=True)
 class StudyConfig:
@@ -79,6 +87,8 @@ class StudyConfig:
             raise ValueError('the study has no runs; its grid needs at least one')
         if len(set(names)) < len(names):
             raise ValueError(f'run names repeat: {sorted({n for n in names if names.count(n) > 1})}; rename them')
+        if not self.inference_flops > 0:
+            raise ValueError(f'inference_flops is {self.inference_flops}; a budget has to be above 0')
         if self.runs_at_once < 1:
             raise ValueError(f'runs_at_once is {self.runs_at_once}; it has to be at least 1')
 
@@ -99,8 +109,8 @@ def run_stages(study: StudyConfig, workdir: Path, stages: tuple[str, ...], quiet
 
     Raises ValueError or OSError, one sentence each, for a workdir of another study or a stage whose input is missing.
     """
-    # where the results go and how many runs train at once change nothing in them
-    claim(workdir / 'study.json', dataclasses.replace(study, workdir='', runs_at_once=1))
+    # the free fields change nothing in what was trained and measured; the fits know which they were made with
+    claim(workdir / 'study.json', study, free=('workdir', 'runs_at_once', 'laws', 'inference_flops'))
     work: dict[str, Callable[[StudyConfig, Path, bool], None]] = {
         'data': make_data,
         'train': train_runs,
@@ -119,7 +129,8 @@ def run_stages(study: StudyConfig, workdir: Path, stages: tuple[str, ...], quiet
 def make_data(study: StudyConfig, workdir: Path, quiet: bool) -> None:
     """Write the world's vocabulary, questions and as many tokens as the longest run needs."""
     folder, vocabulary = workdir / 'data', study.world.vocabulary()
-    if (folder / 'tokens' / MANIFEST).exists():
+    parts = ('vocabulary.json', 'questions', f'held_out/{MANIFEST}', f'tokens/{MANIFEST}')
+    if all((folder / part).exists() for part in parts):
         return
     vocabulary.save(folder / 'vocabulary.json')
     for task, pairs in study.world.questions().items():
@@ -139,15 +150,16 @@ def make_data(study: StudyConfig, workdir: Path, quiet: bool) -> None:
 
 def train_runs(study: StudyConfig, workdir: Path, quiet: bool) -> None:
     """Train every run that is not finished, runs of one size after one another on one device."""
-    shards = open_shards(workdir / 'data' / 'tokens', study.world.vocabulary())
+    shards = open_shards(workdir / 'data' / 'tokens', study.world.vocabulary(), verify=True)
     feed = Feed(shards, study.recipe.batch_sequences, study.recipe.sequence_length, study.seed)
     runs = [run for run in study.run_configs() if not loop.is_finished(run, workdir / 'runs' / run.name)]
     total = sum(run.train_flops for run in runs)
     with tqdm(total=total, unit='FLOP', unit_scale=True, desc='train', disable=quiet, mininterval=1) as bar:
+        add = _locked(bar.update)
 
         def work(run: loop.RunConfig, device: jax.Device, should_stop: Callable[[], bool]) -> None:
             folder = workdir / 'runs' / run.name
-            loop.train(run, feed, folder, make_mesh([device]), bar.update, should_stop)
+            loop.train(run, feed, folder, make_mesh([device]), add, should_stop)
 
         pool.run(by_size(runs), work, study.runs_at_once)
 
@@ -165,11 +177,12 @@ def evaluate_runs(study: StudyConfig, workdir: Path, quiet: bool) -> None:
     if not missing and all(path.exists() for path in tables):
         return
     with tqdm(total=len(missing), unit='run', desc='evaluate', disable=quiet) as bar:
+        add = _locked(bar.update)
 
         def work(run: loop.RunConfig, device: jax.Device, should_stop: Callable[[], bool]) -> None:
             params = loop.load_params(run, workdir / 'runs' / run.name, make_mesh([device]))
             runner.evaluate(run.model, params, tasks, text_BT, settings, folders[run.name])
-            bar.update(1)
+            add(1)
 
         pool.run(by_size(missing), work, study.runs_at_once)
     table = runner.observe(folders, study.sizes(), [task.name for task in tasks], settings.k)
@@ -179,18 +192,15 @@ def evaluate_runs(study: StudyConfig, workdir: Path, quiet: bool) -> None:
 
 def fit_laws(study: StudyConfig, workdir: Path, quiet: bool) -> None:
     """Fit every law to the macro average and to each task, test it on held-out runs, and allocate every budget."""
-    path = workdir / 'observations.csv'
-    table = observations.read_observations(path)
-    made_from = {
-        'observations_sha256': hashlib.sha256(path.read_bytes()).hexdigest(),
-        'settings': dataclasses.asdict(study.laws),
-    }
+    paths = workdir / 'observations.csv', workdir / 'losses.csv'
+    table, losses = (observations.read_observations(path) for path in paths)
+    made_from = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    made_from |= {'laws': dataclasses.asdict(study.laws), 'inference_flops': study.inference_flops}
     if all(_made_from(workdir / 'fits' / f'{law}.json') == made_from for law in LAWS):
         return
-    losses = observations.read_observations(workdir / 'losses.csv')
     by_task = {'text': losses, 'macro': observations.macro_average(table)}
     by_task |= {str(t): observations.where(table, table.task == t) for t in dict.fromkeys(table.task.tolist())}
-    main_fits = {}
+    main_fits, extras = {}, {}
     with tqdm(total=len(LAWS) * len(by_task), unit='fit', desc='fit', disable=quiet) as bar:
         for law in LAWS.values():
             fits, held_out = {}, {}
@@ -201,14 +211,15 @@ def fit_laws(study: StudyConfig, workdir: Path, quiet: bool) -> None:
                 bar.update(1)
             # Chinchilla's law is about the loss on text, T2's two about the mean over tasks
             main_fits[law.name] = fits.pop('text' if law.single_pass else 'macro')
-            extra = {
+            extras[law.name] = {
                 'by_task': {task: fit_to_dict(fit) for task, fit in fits.items()},
                 'held_out': held_out,
                 'made_from': made_from,
             }
-            save_fit(workdir / 'fits' / f'{law.name}.json', main_fits[law.name], extra)
     rows = allocation.allocation_rows(main_fits, by_task['macro'], losses, study.inference_flops)
     write_json(workdir / 'allocation.json', rows)
+    for name, fit in main_fits.items():  # last, since fits made from these tables say that the stage is done
+        save_fit(workdir / 'fits' / f'{name}.json', fit, extras[name])
 
 
 def draw_report(study: StudyConfig, workdir: Path, quiet: bool) -> None:
@@ -225,7 +236,7 @@ def load_tasks(study: StudyConfig, workdir: Path) -> list[runner.Task]:
     vocabulary = study.world.vocabulary()
     files = sorted((workdir / 'data' / 'questions').glob('*.jsonl'))
     if not files:
-        raise FileNotFoundError(f'no question files in {workdir / "data" / "questions"}; run the data stage first')
+        raise FileNotFoundError(f'no question files in {workdir / "data" / "questions"}; `t2jax train` makes them')
     tasks = {path.stem: read_questions(path) for path in files}
     everything = [question for questions in tasks.values() for question in questions]
     prompt = 1 + max(len(vocabulary.encode(question.prompt)) for question in everything)
@@ -255,12 +266,27 @@ def by_size(runs: list[loop.RunConfig]) -> list[list[loop.RunConfig]]:
     return sorted(groups.values(), key=lambda group: -sum(run.tokens for run in group))
 
 
+def _locked(update: Callable[[float], Any]) -> Callable[[float], None]:
+    """Let several threads move one progress bar."""
+    lock = threading.Lock()
+
+    def add(amount: float) -> None:
+        with lock:
+            update(amount)
+
+    return add
+
+
 def _fit(law: Any, rows: observations.Observations, study: StudyConfig) -> Fit:
     settings = study.laws
     return fit_law(law, rows, objective=settings.objective, starts=settings.starts, seed=study.seed)
 
 
 def _held_out(law: Any, task: str, rows: observations.Observations, study: StudyConfig) -> dict[str, Any]:
+    """Test a law on the overtrained runs; nothing where all runs, or none, are overtrained."""
+    overtrained = rows.tokens / rows.params > study.laws.overtrained_from
+    if overtrained.all() or not overtrained.any():
+        return {}
     near, over = split(rows, study.laws.overtrained_from)
     fit = _fit(law, near, study)
     return {task: {'fit': fit_to_dict(fit), 'scores': dataclasses.asdict(score(fit, near, over))}}

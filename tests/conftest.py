@@ -7,12 +7,15 @@ os.environ.setdefault('MPLBACKEND', 'Agg')
 
 import jax
 import pytest
+from hypothesis import settings
 
 from t2jax.models import transformer
 from t2jax.models.config import ModelConfig
 from t2jax.training.recipe import Recipe
 
 jax.config.update('jax_num_cpu_devices', 8)
+settings.register_profile('t2jax', deadline=None)  # a loaded machine is not a failure
+settings.load_profile('t2jax')
 
 
 @pytest.fixture(scope='session')

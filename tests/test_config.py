@@ -76,6 +76,10 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     with pytest.raises(UnicodeEncodeError):
         write_text(path, 'two \udcff')
     assert path.read_text() == 'one'
+    (tmp_path / 'taken').mkdir()
+    with pytest.raises(OSError):
+        write_text(tmp_path / 'taken', 'text')
+    assert sorted(p.name for p in tmp_path.rglob('*')) == ['deep', 'file.txt', 'taken']  # nothing half-written
 
 
 def test_experiments_are_files_that_define_a_study(tmp_path):
@@ -84,3 +88,17 @@ def test_experiments_are_files_that_define_a_study(tmp_path):
     (tmp_path / 'empty.py').write_text('x = 1\n')
     with pytest.raises(ValueError, match='empty.py defines no STUDY; it has to'):
         load_experiment(tmp_path / 'empty.py')
+
+
+@pytest.mark.parametrize(
+    ('text', 'sentence'),
+    [
+        ('STUDY = dict(', 'cannot be run'),
+        ('import dataclasses\nSTUDY = dataclasses.replace(1)', 'cannot be run'),
+        ('from configs import nothing_there', 'cannot be run'),
+    ],
+)
+def test_an_experiment_that_fails_is_named(tmp_path, text, sentence):
+    (tmp_path / 'broken.py').write_text(text)
+    with pytest.raises(ValueError, match=f'broken.py {sentence}'):
+        load_experiment(tmp_path / 'broken.py')

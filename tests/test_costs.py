@@ -60,7 +60,7 @@ def test_prefill_and_decode_flops_are_what_xla_compiles():
 
 
 def test_a_sample_costs_its_prompt_once_and_each_further_token():
-    steps = sum(costs.decode_step_flops(MODEL, 10, 64 + s) for s in (0, 1))
+    steps = 2 * costs.decode_step_flops(MODEL, 10, 64 + 2)
     assert costs.sample_flops(MODEL, 64, 3, 10) == costs.prefill_flops(MODEL, 1, 64) + steps
     assert costs.sample_flops(MODEL, 64, 1, 10) == costs.prefill_flops(MODEL, 1, 64)
 

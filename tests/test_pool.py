@@ -24,11 +24,13 @@ def test_every_job_runs_once_and_a_group_stays_on_its_device():
 
 
 def test_the_first_error_stops_the_others_and_is_the_one_raised():
-    finished = []
+    finished, begun = [], threading.Event()
 
     def work(job, device, should_stop):
         if job == 'bad':
+            begun.wait(20)
             raise ValueError('this one')
+        begun.set()
         while not should_stop():
             time.sleep(0.01)
         finished.append(job)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -132,6 +133,26 @@ def test_a_stopped_study_goes_on_where_it_was(finished, experiment, tmp_path, ho
     assert (tmp_path / 'observations.csv').read_bytes() == (finished[1] / 'observations.csv').read_bytes()
 
 
+def test_a_study_killed_while_fitting_goes_on(finished, experiment):
+    """Whatever of the last stages is missing is made again, the same."""
+    _, workdir = finished
+    for name in ('allocation.json', 'fits/t2-accuracy.json', 'losses.csv'):
+        before = (workdir / name).read_bytes()
+        (workdir / name).unlink()
+        if name == 'allocation.json':  # written before the fits, so a kill leaves neither
+            (workdir / 'fits' / 't2-nll.json').unlink()
+        t2jax('study', experiment, '--workdir', workdir)
+        assert (workdir / name).read_bytes() == before
+
+
+def test_a_study_without_overtrained_runs_says_so(experiment, finished, tmp_path):
+    _, workdir = finished
+    shutil.copytree(workdir, tmp_path / 'copy')
+    done = t2jax('study', experiment, '--workdir', tmp_path / 'copy', '--laws.overtrained-from', '1e9')
+    assert 'Approach 1' in done.stdout
+    assert 'No run was held out' in (tmp_path / 'copy' / 'report' / 'index.html').read_text()
+
+
 def test_plan_and_report_work_from_the_files(finished):
     _, workdir = finished
     plan = json.loads(t2jax('plan', workdir, '--train-flops', 4e9, '--inference-flops', 4e4, '--json').stdout)
@@ -162,7 +183,7 @@ def test_bad_input_is_one_sentence_and_code_two(finished, experiment, tmp_path):
     cases = [
         (('study', 'no/such.py'), 'no experiment file no/such.py'),
         (('study', experiment, '--workdir', '/proc/t2jax'), '/proc/t2jax'),
-        (('evaluate', experiment, '--workdir', tmp_path / 'new'), 'run the data stage first'),
+        (('evaluate', experiment, '--workdir', tmp_path / 'new'), '`t2jax train` makes them'),
         (('fit', tmp_path), 'is not the workdir of a study'),
         (('fit', workdir / 'observations.csv', '--law', 'moore'), "no law 'moore'; there are chinchilla"),
         (('plan', tmp_path, '--train-flops', '1e9', '--inference-flops', '1e4'), 'no fits in'),

@@ -101,9 +101,10 @@ def draw_arithmetic(rng: np.random.Generator, n: int, skew: float) -> list[Pair]
 
 
 def draw_spatial(rng: np.random.Generator, n: int, skew: float) -> list[Pair]:
-    """Draw containment puzzles: up to four shuffled links; the answer is the chain outwards from the thing asked for.
+    """Draw containment puzzles of up to four links; the answer is the chain outwards from the thing asked for.
 
-    `cup in box , box in bag , cup ?` -> `box bag .`; short chains and few links are commoner.
+    `cup in box , box in bag , cup ?` -> `box bag .`; half are told in order, half shuffled; two links in one chain
+    are commonest, four links rarest.
     """
     shapes = ((2, 2), (1, 1), (3, 3), (2, 1), (3, 2), (4, 3))  # links, hops of the chain asked for
     shape = ranks(rng, len(shapes), skew, n)

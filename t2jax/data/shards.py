@@ -5,7 +5,6 @@ FOLDER/tokens-00000.npy  uint16 or uint32 ids; documents are joined by the end t
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from t2jax.config import write_json
+from t2jax.config import read_json, write_json
 
 MANIFEST = 'manifest.json'
 
@@ -22,6 +21,9 @@ class Vocabulary(Protocol):
     """What tokenizing needs to know; `vocabulary.WordVocabulary` is one."""
 
     end_id: int
+
+    def __len__(self) -> int:
+        """Count its ids."""
 
     @property
     def fingerprint(self) -> str:
@@ -78,8 +80,8 @@ def open_shards(folder: Path, vocabulary: Vocabulary, verify: bool = False) -> S
     """
     path = folder / MANIFEST
     if not path.exists():
-        raise FileNotFoundError(f'no {path}; tokenize the text first')
-    manifest = json.loads(path.read_text(encoding='utf-8'))
+        raise FileNotFoundError(f'no {path}; `t2jax train` writes it')
+    manifest = read_json(path, f'delete {folder} and run `t2jax train`')
     if manifest['vocabulary'] != vocabulary.fingerprint:
         raise ValueError(
             f'{folder} was tokenized with vocabulary {manifest["vocabulary"][:12]}, not with '
@@ -89,13 +91,13 @@ def open_shards(folder: Path, vocabulary: Vocabulary, verify: bool = False) -> S
     for entry in manifest['shards']:
         file = folder / entry['file']
         if not file.exists():
-            raise FileNotFoundError(f'shard {file} is missing; tokenize the text again')
+            raise FileNotFoundError(f'shard {file} is missing; delete {folder} and run `t2jax train`')
         try:
             array = np.load(file, mmap_mode='r')
-        except ValueError as error:
-            raise ValueError(f'shard {file} is damaged ({error}); tokenize the text again') from error
+        except (ValueError, EOFError) as error:
+            raise ValueError(f'shard {file} is damaged ({error}); delete {folder} and run `t2jax train`') from error
         if len(array) != entry['tokens'] or (verify and _digest(array) != entry['sha256']):
-            raise ValueError(f'shard {file} is not what its manifest says; tokenize the text again')
+            raise ValueError(f'shard {file} is not what its manifest says; delete {folder} and run `t2jax train`')
         arrays.append(array)
     return Shards(tuple(arrays), manifest)
 
@@ -110,7 +112,7 @@ def _encode(documents: Iterator[str], vocabulary: Vocabulary, limit: int) -> tup
         if total >= limit:
             break
     ids = np.concatenate(parts)[:limit]
-    return ids.astype(np.uint16 if ids.max() < 2**16 else np.uint32), count
+    return ids.astype(np.uint16 if len(vocabulary) <= 2**16 else np.uint32), count
 
 
 def _digest(ids: np.ndarray) -> str:

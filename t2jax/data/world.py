@@ -22,7 +22,7 @@ class World:
     questions_per_task: int = 256
 
     def vocabulary(self) -> WordVocabulary:
-        """Return the vocabulary of every world: about a hundred words."""
+        """Return the vocabulary of every world: 85 words."""
         return WordVocabulary(WORDS)
 
     def documents(self, shard: int) -> Iterator[str]:
@@ -44,11 +44,18 @@ class World:
         for number, family in enumerate(make_families(self.seed)):
             rng = np.random.default_rng((self.seed, 2, number))
             chosen: dict[str, str] = {}
-            while len(chosen) < self.questions_per_task:
+            for _ in range(2000):
                 for prompt, answer in family.draw(rng, 1024, family.test_skew):
                     allowed = is_held_out(prompt) if family.held_out else True
                     if allowed and answer.count(' ') >= family.test_words and len(chosen) < self.questions_per_task:
                         chosen.setdefault(prompt, answer)
+                if len(chosen) == self.questions_per_task:
+                    break
+            else:
+                raise ValueError(
+                    f'world.questions_per_task is {self.questions_per_task} and two million draws of {family.name} '
+                    f'gave {len(chosen)} questions; ask for no more than that'
+                )
             tasks[family.name] = list(chosen.items())
         return tasks
 

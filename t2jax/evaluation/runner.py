@@ -36,6 +36,15 @@ class Evaluation:
     seed: int = 0
     k: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
+    def __post_init__(self) -> None:
+        if self.samples < 1 or self.temperature < 0:
+            raise ValueError(
+                f'evaluation.samples is {self.samples} and temperature {self.temperature}; '
+                'use at least 1 sample and a temperature of 0 or more'
+            )
+        if 1 not in self.k or min(self.k) < 1:
+            raise ValueError(f'evaluation.k is {self.k}; list whole numbers from 1 on, 1 among them')
+
 
 @dataclass(frozen=True)
 class Task:

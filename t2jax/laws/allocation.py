@@ -106,7 +106,9 @@ def allocation_rows(
 
     `fits` has the three laws by name, `observations` are of one task (the macro average), `losses` of the same
     runs on held-out text at k = 1. Chinchilla chooses by the loss of a single pass and is judged by the other two laws
-    at equal budgets, None where the budget pays it no whole sample. Each choice has its `warnings`. A checkpoint is
+    at equal budgets, None where the budget pays it no whole sample. `params_for_one_sample` is what a T2 law would buy
+    if a token were sampled once: how much of its distance from Chinchilla is the samples' doing, and how much is that
+    it looks at tasks and not at text. Each choice has its `warnings`. A checkpoint is
     None where no run of the budget was measured at its number of samples, and `bracketed` if both a smaller and a
     larger run of the budget were measured and are worse.
     """
@@ -120,6 +122,7 @@ def allocation_rows(
         row['chinchilla'] = _chinchilla_at_equal_budgets(fits, budget, inference_flops)
         for law in ('t2-nll', 't2-accuracy'):
             row[law] = _choice(fits[law], budget, inference_flops)
+            row[law]['params_for_one_sample'] = _choice(fits[law], budget, None)['params']
         trained = where(observations, budgets == budget)
         row['checkpoints'] = {
             'single_pass': _best_checkpoint(where(losses, loss_budgets == budget), None, 'nll'),

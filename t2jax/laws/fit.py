@@ -42,6 +42,7 @@ class _Best(NamedTuple):
 
     parameters: dict[str, float]
     objective_value: float
+    starts: int
     share_at_best: float
     gradient_norm: float
     warnings: tuple[str, ...]
@@ -72,7 +73,6 @@ def fit_law(law: Law, observations: Observations, *, objective: str = 'sse', sta
         objective=objective,
         n_points=len(rows),
         n_runs=len(set(rows.run.tolist())),
-        starts=starts,
         **best._asdict(),
         **{name: (float(values.min()), float(values.max())) for name, values in ranges.items()},
     )
@@ -137,6 +137,7 @@ def _minimise(
     return _Best(
         parameters={name: float(value) for name, value in parameters_at(law, best.z, centre, np).items()},
         objective_value=float(best.value),
+        starts=len(starts),
         share_at_best=at_best / len(starts),
         gradient_norm=float(np.linalg.norm(best.gradient)),
         warnings=tuple(warnings),

@@ -7,13 +7,14 @@ pass_at_k = mean of 1 - (1 - p_i)^k (T2, "Metrics").
 
 import csv
 import io
-import os
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
+
+from t2jax.config import write_text
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def write_observations(path: str | Path, observations: Observations) -> None:
     writer.writerow(COLUMNS)
     for row in zip(*(getattr(observations, name) for name in COLUMNS)):
         writer.writerow([_cell(value) for value in row])
-    replace_file(path, text.getvalue())
+    write_text(Path(path), text.getvalue())
 
 
 def _cell(value: str | float) -> str:
@@ -171,18 +172,6 @@ def _cell(value: str | float) -> str:
     if np.isnan(value):
         return ''
     return str(int(value)) if value == int(value) and abs(value) < 2**53 else repr(float(value))
-
-
-def replace_file(path: str | Path, text: str) -> None:
-    """Put `text` at `path` in one step: a reader sees the old file or the whole new one, never a half."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f'{path.name}.{os.getpid()}.unfinished')
-    try:
-        unfinished.write_text(text, encoding='utf-8')
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def where(observations: Observations, mask: np.ndarray) -> Observations:

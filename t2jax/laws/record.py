@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from t2jax.config import write_json
 from t2jax.laws.forms import LAWS
-from t2jax.laws.observations import replace_file
 
 VERSION = 1
 
@@ -85,7 +85,7 @@ def save_fit(path: str | Path, fit: Fit, extra: Mapping[str, Any] | None = None)
     taken = sorted(own.keys() & extra.keys())
     if taken:
         raise ValueError(f'a fit has its own {", ".join(taken)}; give what is saved beside it another name')
-    replace_file(path, json.dumps({**own, **extra}, indent=1) + '\n')
+    write_json(Path(path), {**own, **extra})
 
 
 def load_fit(path: str | Path) -> Fit:

@@ -23,11 +23,11 @@ def plan_lines(plan: dict[str, Any]) -> str:
         samples = f'{choice["samples"]:,}' if choice['samples'] else '< 1'
         once = 'at_equal_budgets' in choice
         value = f'loss {human_loss(choice["value"])}' if once else _value(choice['target'], choice['value'])
-        lines.append(_row((LAW_NAMES[law], *counts, samples, value)))
+        lines.append(_row((LAW_NAMES.get(law, law), *counts, samples, value)))
         for other, value in choice.get('at_equal_budgets', {}).items():
             target = plan['choices'][other]['target']
-            lines.append(f'  at equal budgets, by {LAW_NAMES[other]}: {_value(target, value)}')
-        notes += [f'{LAW_NAMES[law]}: {warning}' for warning in choice['warnings']]
+            lines.append(f'  at equal budgets, by {LAW_NAMES.get(other, other)}: {_value(target, value)}')
+        notes += [f'{LAW_NAMES.get(law, law)}: {warning}' for warning in choice['warnings']]
     lines.append('')
     for note in notes:
         lines += textwrap.wrap(f'! {note}', WIDTH, subsequent_indent='  ')

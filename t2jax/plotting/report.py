@@ -6,12 +6,12 @@ numbers as CSV. Equal inputs give equal bytes.
 
 import csv
 import io
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from t2jax.config import write_text
 from t2jax.plotting import curves, grid, isoflop, page
 from t2jax.plotting.results import Results, read_results
 from t2jax.plotting.style import png_bytes
@@ -46,7 +46,7 @@ def write_report(workdir: Path) -> Path:
     folder = Path(workdir) / 'report'
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
-        _replace(folder / name, content)
+        write_text(folder / name, content)
     return folder / 'index.html'
 
 
@@ -60,13 +60,3 @@ def _csv_bytes(rows: list[dict]) -> bytes:
         {name: '' if value is None or value != value else value for name, value in row.items()} for row in rows
     )
     return text.getvalue().encode()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Put `content` at `path` in one step, so that no reader meets half a file."""
-    unfinished = path.with_name(f'{path.name}.{os.getpid()}.unfinished')
-    try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)

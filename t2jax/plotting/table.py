@@ -80,13 +80,19 @@ def answer_sentences(row: dict) -> list[str]:
         for value in (human_loss(chinchilla['nll']), human_percent(chinchilla['pass_at_k']))
     ]
     sentences = [
-        f'Approach 1 (lowest NLL): train {_purchase(first)}. It expects NLL {human_loss(first["nll"])}; {instead[0]}.',
+        f'Approach 1 (lowest NLL): train {_purchase(first)}. '
+        f'It expects NLL {human_loss(first["nll"])}; {instead[0]}. {_once(first)}',
         f'Approach 2 (highest pass@k): train {_purchase(second)}. '
-        f'It expects pass@k {human_percent(second["pass_at_k"])}; {instead[1]}.',
+        f'It expects pass@k {human_percent(second["pass_at_k"])}; {instead[1]}. {_once(second)}',
         'Chinchilla (lowest loss on text) would have said: '
         f'train {_purchase(chinchilla, "which leaves the inference budget")}.',
     ]
     return sentences + _checkpoint_sentences(row)
+
+
+def _once(choice: dict) -> str:
+    """Say what the same law would buy for one sample, so that samples are not credited with a change of metric."""
+    return f'For a single sample it would take {human_count(choice["params_for_one_sample"])} parameters.'
 
 
 def _checkpoint_sentences(row: dict) -> list[str]:

@@ -41,7 +41,7 @@ def write_questions(path: Path, questions: Sequence[Question]) -> None:
 def read_questions(path: Path) -> list[Question]:
     """Read questions; raises ValueError naming file and line for a missing field or a repeated id."""
     if not path.exists():
-        raise FileNotFoundError(f'no question file {path}; run the data stage first')
+        raise FileNotFoundError(f'no question file {path}; `t2jax train` makes it')
     questions, seen = [], set()
     for number, line in enumerate(path.read_text(encoding='utf-8').splitlines(), 1):
         try:

@@ -32,6 +32,11 @@ class Recipe:
     warmup_tokens_per_param: float = 1.0
     max_warmup_share: float = 1.0  # of the run; only runs of very few tokens per parameter reach it
 
+    def __post_init__(self) -> None:
+        for name in ('batch_sequences', 'sequence_length', 'learning_rate', 'clip_norm'):
+            if not getattr(self, name) > 0:
+                raise ValueError(f'recipe.{name} is {getattr(self, name)}; it has to be above 0')
+
     @property
     def batch_tokens(self) -> int:
         """Tokens of one step."""

@@ -76,7 +76,7 @@ def test_damage_is_named(folder):
     with pytest.raises(FileNotFoundError, match='tokens-00001.npy is missing'):
         open_shards(folder, WORDS)
     (folder / 'manifest.json').unlink()
-    with pytest.raises(FileNotFoundError, match='manifest.json; tokenize the text first'):
+    with pytest.raises(FileNotFoundError, match='manifest.json; `t2jax train` writes it'):
         open_shards(folder, WORDS)
 
 

@@ -96,3 +96,9 @@ def test_unknown_and_repeated_words_are_named():
         WordVocabulary(['a', 'b']).encode('a zebra b')
     with pytest.raises(ValueError, match='vocabulary repeats a'):
         WordVocabulary(['a', 'b', 'a'])
+
+
+def test_more_questions_than_the_world_has_are_refused():
+    """The causal family has 256 facts, and the default test set of 256 questions asks them all."""
+    with pytest.raises(ValueError, match='questions_per_task is 257 and two million draws of causal gave 256'):
+        World(questions_per_task=257).questions()

@@ -44,7 +44,7 @@ def test_tiny_and_certain_answers_lose_no_digits():
 
 
 @pytest.mark.parametrize('spread', [(0.05, 0.5), (0.4, 0.6), (5, 0.3), (0.02, 8.0)])
-def test_the_interval_covers_the_questions_own_mean_nineteen_times_in_twenty(spread):
+def test_the_interval_covers_the_questions_own_mean(spread):
     """Fixed questions, fresh samples: the mean of the true pass@k lies inside at least nine times in ten."""
     rng = np.random.default_rng(0)
     p, ks, inside, trials = rng.beta(*spread, 256), (1, 8, 64), 0, 60

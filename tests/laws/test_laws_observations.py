@@ -13,7 +13,6 @@ from t2jax.laws.observations import (
     Observations,
     macro_average,
     read_observations,
-    replace_file,
     training_budgets,
     value_at_k,
     where,
@@ -133,13 +132,6 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
 def test_columns_of_unequal_length_are_refused():
     with pytest.raises(ValueError, match='columns of unequal length'):
         dataclasses.replace(make(k=[1.0, 2.0]), nll=np.ones(3))
-
-
-def test_a_write_that_fails_leaves_nothing(tmp_path):
-    (tmp_path / 'taken').mkdir()
-    with pytest.raises(OSError):
-        replace_file(tmp_path / 'taken', 'text')
-    assert [path.name for path in tmp_path.iterdir()] == ['taken']
 
 
 def test_where_keeps_every_column_aligned():

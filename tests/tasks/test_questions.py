@@ -41,7 +41,7 @@ def test_a_bad_file_is_named_with_its_line(tmp_path, text, sentence):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match='task.jsonl; run the data stage first'):
+    with pytest.raises(FileNotFoundError, match='task.jsonl; `t2jax train` makes it'):
         read_questions(tmp_path / 'task.jsonl')
 
 
