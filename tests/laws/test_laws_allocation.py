@@ -112,7 +112,8 @@ def test_rows_compare_laws_and_checkpoints_at_each_budget(mini, mini_fits):
         assert row['inference_flops'] == 1e6
         for law, target in (('t2-nll', 'nll'), ('t2-accuracy', 'pass_at_k')):
             best = best_allocation(mini_fits[law], train_flops=c, inference_flops=1e6)
-            assert row[law] == {name: best[name] for name in (*places, 'warnings')} | {target: best['value']}
+            once = {'params_for_one_sample': best_allocation(mini_fits[law], train_flops=c)['params']}
+            assert row[law] == {name: best[name] for name in (*places, 'warnings')} | {target: best['value']} | once
         chinchilla = row['chinchilla']
         single = best_allocation(mini_fits['chinchilla'], train_flops=c)
         assert chinchilla['params'] == single['params']

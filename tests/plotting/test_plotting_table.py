@@ -24,8 +24,8 @@ def one_row(budget=6.4e11):
         'train_flops': budget,
         'inference_flops': 1e6,
         'chinchilla': choice(48_000.0, nll=1.75, pass_at_k=0.601, warnings=[]),
-        't2-nll': choice(10_300.0, nll=1.321, warnings=[]),
-        't2-accuracy': choice(20_000.0, pass_at_k=0.64, warnings=[]),
+        't2-nll': choice(10_300.0, nll=1.321, params_for_one_sample=30_000.0, warnings=[]),
+        't2-accuracy': choice(20_000.0, pass_at_k=0.64, params_for_one_sample=40_000.0, warnings=[]),
         'checkpoints': {
             'single_pass': checkpoint('d32-6.4e11', 39_904.0, nll=2.5),
             'nll': checkpoint('d16-6.4e11', 11_120.0, value=1.33),
@@ -47,6 +47,7 @@ def test_the_answer_is_the_largest_budget_whatever_the_order(rows):
     assert "It expects NLL 1.321; Chinchilla's choice would give 1.750" in flat(text)
     assert "It expects pass@k 64.0 %; Chinchilla's choice would give 60.1 %" in flat(text)
     assert 'train a model 2.4 to 4.7 times smaller' in flat(text)
+    assert 'For a single sample it would take 30k parameters.' in flat(text)
 
 
 def flat(text):
