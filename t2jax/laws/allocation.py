@@ -13,7 +13,7 @@ from t2jax.laws.forms import LAWS
 from t2jax.laws.observations import Observations, training_budgets, value_at_k, where
 from t2jax.laws.record import Fit
 
-_REACH = 1e3  # sizes are searched this many times beyond the fitted ones, on either side
+_BELOW, _ABOVE = 10.0, 1e3  # how many times beyond the fitted sizes to search: tiny models obey no law, budgets grow
 _GRID = 4001
 
 
@@ -28,7 +28,7 @@ def best_allocation(fit: Fit, *, train_flops: float, inference_flops: float | No
     for name, flops in (('train_flops', train_flops), ('inference_flops', inference_flops)):
         if flops is not None and not 0 < flops < np.inf:
             raise ValueError(f'{name} is {flops:g}; a budget has to be a finite number above 0')
-    low, high = fit.params_range[0] / _REACH, fit.params_range[1] * _REACH
+    low, high = fit.params_range[0] / _BELOW, fit.params_range[1] * _ABOVE
     if inference_flops is not None:
         if inference_flops / 2 <= low:
             raise ValueError(
