@@ -13,7 +13,8 @@ from t2jax.laws.forms import LAWS
 from t2jax.laws.observations import Observations, training_budgets, value_at_k, where
 from t2jax.laws.record import Fit
 
-_BELOW, _ABOVE = 10.0, 1e3  # how many times beyond the fitted sizes to search: tiny models obey no law, budgets grow
+# How many times beyond the fitted sizes to search: budgets grow, but models far smaller obey no law.
+_BELOW, _ABOVE = 10.0, 1e3
 _GRID = 4001
 
 

@@ -94,7 +94,9 @@ def test_an_optimum_at_the_edge_is_said():
 
 def test_a_budget_that_buys_nothing_is_refused():
     fit = fit_of(T2_NLL, TOY)
-    with pytest.raises(ValueError, match=r'inference_flops 2000 pays no sample .* \(100000 parameters\); give more than'):
+    with pytest.raises(
+        ValueError, match=r'inference_flops 2000 pays no sample .* \(100000 parameters\); give more than'
+    ):
         best_allocation(fit, train_flops=1e20, inference_flops=2e3)
     for flops in (0, -1, np.inf, np.nan):
         with pytest.raises(ValueError, match='train_flops is .*; a budget has to be a finite number above 0'):
