@@ -81,8 +81,10 @@ def run_study(options: argparse.Namespace) -> None:
     from t2jax.study import run_stages
 
     run_stages(study, workdir, STAGES_OF[options.command], quiet=options.json)
-    if options.command == 'study':
-        print_answer(workdir, options.json)
+    if options.command == 'study' and not options.json:
+        print((workdir / 'report' / 'answer.txt').read_text(encoding='utf-8'))
+    elif options.command == 'study':
+        print_answer(workdir, as_json=True)
     elif options.json:
         print(json.dumps({'workdir': str(workdir), 'runs': [run.name for run in study.runs]}))
 
