@@ -56,8 +56,8 @@ def make_parser() -> argparse.ArgumentParser:
         sub.add_argument('--workdir', type=Path, help="where everything goes (default: the experiment's)")
     sub = command('fit', run_fit, 'fit the laws of a study, or one law to a table (CSV)')
     sub.add_argument('source', type=Path, help='workdir of a study, or CSV with params, tokens, k, nll or pass_at_k')
-    sub.add_argument('--law', default='t2-nll', help='for a table: chinchilla, t2-nll or t2-accuracy')
-    sub.add_argument('--objective', default='sse', help='for a table: sse or log-huber')
+    sub.add_argument('--law', help='for a table: chinchilla, t2-nll (default) or t2-accuracy')
+    sub.add_argument('--objective', help='for a table: sse (default) or log-huber')
     sub.add_argument('--task', help='for a table: one of its tasks (default: the mean over tasks)')
     sub.add_argument('--out', type=Path, help='for a table: where to write the fit (default: print it only)')
     sub = command('plan', run_plan, 'choose params, tokens and samples for a budget')
@@ -93,6 +93,11 @@ def run_fit(options: argparse.Namespace) -> None:
     """Fit a study's laws, or one law to a table."""
     prepare_jax(1)
     if options.source.is_dir():
+        given = [f'--{name}' for name in ('law', 'objective', 'task', 'out') if getattr(options, name) is not None]
+        if given:
+            raise ValueError(
+                f'{", ".join(given)} is for a table; a study fits all laws to all tasks as its config says'
+            )
         from t2jax.study import fit_laws
 
         fit_laws(load_study(options.source), options.source, options.json)
@@ -103,8 +108,9 @@ def run_fit(options: argparse.Namespace) -> None:
     from t2jax.laws.observations import macro_average, read_observations, where
     from t2jax.laws.record import fit_to_dict, save_fit
 
-    if options.law not in LAWS:
-        raise ValueError(f'no law {options.law!r}; there are {", ".join(LAWS)}')
+    name = options.law or 't2-nll'
+    if name not in LAWS:
+        raise ValueError(f'no law {name!r}; there are {", ".join(LAWS)}')
     table = read_observations(options.source)
     tasks = list(dict.fromkeys(table.task.tolist()))
     if options.task and options.task not in tasks:
@@ -113,7 +119,7 @@ def run_fit(options: argparse.Namespace) -> None:
         table = where(table, table.task == (options.task or tasks[0]))
     else:
         table = macro_average(table)
-    fit = fit_law(LAWS[options.law], table, objective=options.objective)
+    fit = fit_law(LAWS[name], table, objective=options.objective or 'sse')
     if options.out:
         save_fit(options.out, fit)
     if options.json:

@@ -2,7 +2,6 @@
 
 import datetime
 import importlib.metadata
-import json
 import os
 import platform
 import resource
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import jax
 
-from t2jax.config import write_json
+from t2jax.config import read_json, write_json
 
 FILE = 'provenance.json'
 
@@ -20,7 +19,7 @@ FILE = 'provenance.json'
 def record(workdir: Path, stage: str, seconds: float) -> None:
     """Add a stage's wall time to the file, and what ran it; a stage that found its work done changes nothing."""
     path = workdir / FILE
-    old = json.loads(path.read_text(encoding='utf-8')) if path.exists() else {}
+    old = read_json(path, 'delete it') if path.exists() else {}
     times = old.get('seconds', {})
     if stage in times and seconds < max(1.0, 0.5 * times[stage]):
         return

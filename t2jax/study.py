@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from t2jax import costs, pool, provenance
 from t2jax.config import claim, write_json, write_text
+from t2jax.data.families import make_families
 from t2jax.data.feed import Feed
 from t2jax.data.shards import MANIFEST, open_shards, write_shards
 from t2jax.data.world import World
@@ -129,7 +130,8 @@ def run_stages(study: StudyConfig, workdir: Path, stages: tuple[str, ...], quiet
 def make_data(study: StudyConfig, workdir: Path, quiet: bool) -> None:
     """Write the world's vocabulary, questions and as many tokens as the longest run needs."""
     folder, vocabulary = workdir / 'data', study.world.vocabulary()
-    parts = ('vocabulary.json', 'questions', f'held_out/{MANIFEST}', f'tokens/{MANIFEST}')
+    questions = (f'questions/{family.name}.jsonl' for family in make_families(study.world.seed))
+    parts = ('vocabulary.json', *questions, f'held_out/{MANIFEST}', f'tokens/{MANIFEST}')
     if all((folder / part).exists() for part in parts):
         return
     vocabulary.save(folder / 'vocabulary.json')
@@ -176,6 +178,8 @@ def evaluate_runs(study: StudyConfig, workdir: Path, quiet: bool) -> None:
     tables = workdir / 'observations.csv', workdir / 'losses.csv'
     if not missing and all(path.exists() for path in tables):
         return
+    for path in tables:  # a table stands for finished evaluations: a kill from here on leaves none, not an old one
+        path.unlink(missing_ok=True)
     with tqdm(total=len(missing), unit='run', desc='evaluate', disable=quiet) as bar:
         add = _locked(bar.update)
 
@@ -196,7 +200,8 @@ def fit_laws(study: StudyConfig, workdir: Path, quiet: bool) -> None:
     table, losses = (observations.read_observations(path) for path in paths)
     made_from = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
     made_from |= {'laws': dataclasses.asdict(study.laws), 'inference_flops': study.inference_flops}
-    if all(_made_from(workdir / 'fits' / f'{law}.json') == made_from for law in LAWS):
+    fitted = all(_made_from(workdir / 'fits' / f'{law}.json') == made_from for law in LAWS)
+    if fitted and (workdir / 'allocation.json').exists():
         return
     by_task = {'text': losses, 'macro': observations.macro_average(table)}
     by_task |= {str(t): observations.where(table, table.task == t) for t in dict.fromkeys(table.task.tolist())}
