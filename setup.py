@@ -20,6 +20,7 @@ setup(
         'orbax-checkpoint>=0.11.30',
         'numpy>=2.0',
         'scipy>=1.14',
+        'pyarrow>=17',
         'matplotlib>=3.9',
         'tqdm>=4.66',
         'tyro>=0.9',

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from t2jax.cli import load_study, prepare_jax
-from t2jax.laws.allocation import allocation_rows
+from t2jax.cli.studies import load_study, prepare_jax
+from t2jax.laws.comparison import allocation_rows
 from t2jax.laws.fit import fit_law
 from t2jax.laws.forms import LAWS
-from t2jax.laws.observations import Observations, macro_average, read_observations
+from t2jax.laws.observations import Observations, macro_average
 from t2jax.laws.scores import score, split
+from t2jax.laws.tables import read_observations
 from t2jax.plotting.table import answer_lines
 
 MEASURED = ('nll', 'pass_at_k')

@@ -84,3 +84,14 @@ def decode_step_bytes(model: Decoder, questions: int, samples: int, prefix: int,
     """Count the bytes one decode step reads: params once, each prefix once, each sample's suffix; width in bytes."""
     columns = questions * (prefix + samples * suffix)
     return count_params(model) * width + cache_bytes(model, columns, width)
+
+
+def sample_bytes(model: Decoder, prompt: int, answer: int, samples: int, width: int, batch: int) -> float:
+    """Count the bytes that one question has to read: params, keys and values of `width` bytes each.
+
+    The params are read once for `batch` prompts, and once a step for `batch` rows; the prompt's cache once a step for
+    all samples of the question, each sample's own as far as it is written (Kinetics, arXiv 2506.05333).
+    """
+    steps = answer - 1
+    params = count_params(model) * width / batch * (1 + samples * steps)
+    return params + cache_bytes(model, steps * prompt + samples * steps * (steps + 1) / 2, width)

@@ -27,12 +27,14 @@ from t2jax.data.feed import Feed
 from t2jax.data.shards import MANIFEST, open_shards, write_shards
 from t2jax.data.world import World
 from t2jax.evaluation import runner
-from t2jax.laws import allocation, observations
+from t2jax.laws import observations
+from t2jax.laws.comparison import allocation_rows
 from t2jax.laws.fit import fit_law
-from t2jax.laws.forms import LAWS
+from t2jax.laws.forms import PAPER_LAWS
 from t2jax.laws.record import Fit, fit_to_dict, save_fit
 from t2jax.laws.scores import score, split
 from t2jax.laws.search import OBJECTIVES
+from t2jax.laws.tables import read_observations, write_observations
 from t2jax.mesh import make_mesh
 from t2jax.models.config import ModelConfig
 from t2jax.tasks.questions import Question, encode_questions, read_questions, write_questions
@@ -190,24 +192,24 @@ def evaluate_runs(study: StudyConfig, workdir: Path, quiet: bool) -> None:
 
         pool.run(by_size(missing), work, study.runs_at_once)
     table = runner.observe(folders, study.sizes(), [task.name for task in tasks], settings.k)
-    observations.write_observations(tables[0], table)
-    observations.write_observations(tables[1], runner.observe_losses(folders, study.sizes()))
+    write_observations(tables[0], table)
+    write_observations(tables[1], runner.observe_losses(folders, study.sizes()))
 
 
 def fit_laws(study: StudyConfig, workdir: Path, quiet: bool) -> None:
     """Fit every law to the macro average and to each task, test it on held-out runs, and allocate every budget."""
     paths = workdir / 'observations.csv', workdir / 'losses.csv'
-    table, losses = (observations.read_observations(path) for path in paths)
+    table, losses = (read_observations(path) for path in paths)
     made_from = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
     made_from |= {'laws': dataclasses.asdict(study.laws), 'inference_flops': study.inference_flops}
-    fitted = all(_made_from(workdir / 'fits' / f'{law}.json') == made_from for law in LAWS)
+    fitted = all(_made_from(workdir / 'fits' / f'{law.name}.json') == made_from for law in PAPER_LAWS)
     if fitted and (workdir / 'allocation.json').exists():
         return
     by_task = {'text': losses, 'macro': observations.macro_average(table)}
     by_task |= {str(t): observations.where(table, table.task == t) for t in dict.fromkeys(table.task.tolist())}
     main_fits, extras = {}, {}
-    with tqdm(total=len(LAWS) * len(by_task), unit='fit', desc='fit', disable=quiet) as bar:
-        for law in LAWS.values():
+    with tqdm(total=len(PAPER_LAWS) * len(by_task), unit='fit', desc='fit', disable=quiet) as bar:
+        for law in PAPER_LAWS:
             fits, held_out = {}, {}
             for task, rows in by_task.items():
                 if law.single_pass or task != 'text':
@@ -221,7 +223,7 @@ def fit_laws(study: StudyConfig, workdir: Path, quiet: bool) -> None:
                 'held_out': held_out,
                 'made_from': made_from,
             }
-    rows = allocation.allocation_rows(main_fits, by_task['macro'], losses, study.inference_flops)
+    rows = allocation_rows(main_fits, by_task['macro'], losses, study.inference_flops)
     write_json(workdir / 'allocation.json', rows)
     for name, fit in main_fits.items():  # last, since fits made from these tables say that the stage is done
         save_fit(workdir / 'fits' / f'{name}.json', fit, extras[name])

@@ -79,3 +79,13 @@ def test_a_scanned_model_would_be_counted_short():
     scanned = dataclasses.replace(MODEL, unroll_layers=False)
     found = compiled_flops(lambda p, t: transformer.forward(scanned, p, t), SHAPES, tokens(4, 64))
     assert found < 0.6 * costs.forward_flops(MODEL, 4, 64)
+
+
+def test_sample_bytes_are_those_of_its_steps():
+    prompt, answer, samples, width = 64, 9, 8, 2
+    steps = sum(costs.decode_step_bytes(MODEL, 1, samples, prompt, step, width) for step in range(1, answer))
+    prefill = width * costs.count_params(MODEL) / samples  # of `samples` prompts at once
+    assert costs.sample_bytes(MODEL, prompt, answer, samples, width, batch=samples) == pytest.approx(steps + prefill)
+    shared = costs.sample_bytes(MODEL, prompt, answer, samples, width, batch=2 * samples)
+    saved = (8 * width + width / samples) * costs.count_params(MODEL) / 2
+    assert steps + prefill - shared == pytest.approx(saved)

@@ -73,6 +73,7 @@ def test_a_module_imports_from_lower_floors_or_its_own_room(path):
         ('import t2jax.laws.plan, t2jax.plotting.plan', ('jax', 'flax', 'matplotlib', 'tensorflow')),
         ('import t2jax.study', ('tensorflow', 'seqio', 'matplotlib')),
         ('import t2jax.plotting.report', ('tensorflow', 'flax')),
+        ('import t2jax.cli.planning, t2jax.plotting.laws', ('jax', 'flax', 'tensorflow')),
     ],
 )
 def test_light_commands_load_nothing_heavy(statement, absent):

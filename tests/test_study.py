@@ -157,7 +157,8 @@ def test_plan_and_report_work_from_the_files(finished):
     assert set(plan['choices']) == {'chinchilla', 't2-nll', 't2-accuracy'}
     choice = plan['choices']['t2-nll']
     assert 6 * choice['params'] * choice['tokens'] == pytest.approx(4e9)
-    assert choice['samples'] == int(4e4 / 2 / choice['params'] + 1e-9)
+    assert choice['samples'] == pytest.approx(4e4 / 2 / choice['params'])
+    assert choice['whole']['samples'] in (int(choice['samples']), int(choice['samples']) + 1)
     text = t2jax('plan', workdir / 'fits' / 't2-nll.json', '--train-flops', 4e9, '--inference-flops', 4e4).stdout
     assert 'Approach 1 (NLL)' in text
     assert 'index.html' in t2jax('report', workdir).stdout

@@ -1,48 +1,12 @@
-"""pass@k from likelihoods and from samples, and whether the two agree.
-
-Likelihood: pass@k_i = 1 - (1 - p_i)^k, task NLL mean_i -log pass@k_i (T2 section 3). Samples: the unbiased
-1 - C(n - c, k) / C(n, k) of Chen et al. (arXiv 2107.03374). Everything is kept in log space: p may be 1e-20.
-"""
+"""How far a mean pass@k from real samples may be off, for the noise of sampling alone (estimators: laws/passk.py)."""
 
 from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from scipy import special, stats
+from scipy import stats
 
-
-def pass_at_k(nll_Q: np.ndarray, k: float) -> np.ndarray:
-    """Compute 1 - (1 - exp(-nll))^k for each question; k is real and at least 1."""
-    return -np.expm1(k * _log_fail(nll_Q))
-
-
-def repeated_nll(nll_Q: np.ndarray, k: float) -> np.ndarray:
-    """Compute -log(1 - (1 - exp(-nll))^k) for each question, in nats; at k = 1 it is nll itself."""
-    tiny = nll_Q > 600  # exp(-nll) is no longer a normal number; pass@k is k p to all digits
-    log_fail = k * _log_fail(np.minimum(nll_Q, 600))
-    with np.errstate(divide='ignore'):
-        nll = np.where(log_fail < -0.7, -np.log1p(-np.exp(log_fail)), -np.log(-np.expm1(log_fail)))
-    return np.where(tiny, nll_Q - np.log(k), nll)
-
-
-def _log_fail(nll_Q: np.ndarray) -> np.ndarray:
-    """Compute log(1 - p); the first form is exact for small p, the second for p near 1."""
-    with np.errstate(divide='ignore'):
-        return np.where(nll_Q > 0.7, np.log1p(-np.exp(-nll_Q)), np.log(-np.expm1(-nll_Q)))
-
-
-def unbiased_pass_at_k(n: int, c_Q: np.ndarray, k: int) -> np.ndarray:
-    """Estimate pass@k from c correct of n samples, without bias; raises ValueError for k > n or k < 1."""
-    if not 1 <= k <= n:
-        raise ValueError(f'k = {k} cannot be estimated from {n} samples without bias; draw at least {k}')
-    c = np.asarray(c_Q, float)
-    log_fail = (
-        special.gammaln(n - c + 1)
-        + special.gammaln(n - k + 1)
-        - special.gammaln(np.maximum(n - c - k, 0) + 1)
-        - special.gammaln(n + 1)
-    )
-    return np.where(c == 0, 0.0, np.where(n - c < k, 1.0, -np.expm1(log_fail)))
+from t2jax.laws.passk import unbiased_pass_at_k
 
 
 def sampled_intervals(n: int, c_Q: np.ndarray, ks: Sequence[int], level: float = 0.95) -> list[tuple[float, float]]:

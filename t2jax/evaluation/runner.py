@@ -17,8 +17,9 @@ import numpy as np
 
 from t2jax.config import claim, write_json, write_text
 from t2jax.evaluation.likelihood import answer_nll, text_loss
-from t2jax.evaluation.passk import pass_at_k, repeated_nll, sampled_intervals, unbiased_pass_at_k
+from t2jax.evaluation.passk import sampled_intervals
 from t2jax.laws.observations import Observations
+from t2jax.laws.passk import pass_at_k, repeated_nll, unbiased_pass_at_k
 from t2jax.models.config import ModelConfig
 from t2jax.models.transformer import Params
 from t2jax.sampling.sampler import sample_model
@@ -145,20 +146,22 @@ def observe(
                 if k <= n:
                     sampled = (unbiased_pass_at_k(n, correct_Q, k).mean(), *intervals.pop(0))
                 nll, passed = repeated_nll(nll_Q, k).mean(), pass_at_k(nll_Q, k).mean()
-                rows.append((run, task, params, tokens, 6 * params * tokens, k, nll, passed, n, *sampled))
+                rows.append((run, task, params, tokens, k, nll, passed, n, *sampled))
     return _table(rows)
 
 
 def observe_losses(folders: Mapping[str, Path], sizes: Mapping[str, tuple[float, float]]) -> Observations:
     """Tabulate the loss of many runs on held-out text: task 'text', k = 1, nll in nats per token."""
-    nan, rows = np.nan, []
+    rows = []
     for run, folder in folders.items():
         params, tokens = sizes[run]
         loss = json.loads((folder / TEXT_FILE).read_text(encoding='utf-8'))['loss']
-        rows.append((run, 'text', params, tokens, 6 * params * tokens, 1, loss, nan, nan, nan, nan, nan))
+        rows.append((run, 'text', params, tokens, 1, loss))
     return _table(rows)
 
 
 def _table(rows: Sequence[tuple]) -> Observations:
-    columns = list(zip(*rows))
-    return Observations(*(np.array(c) for c in columns[:2]), *(np.array(c, float) for c in columns[2:]))
+    sampled = [f'pass_at_k_sampled{end}' for end in ('', '_low', '_high')]
+    names = ('run', 'task', 'params', 'tokens', 'k', 'nll', 'pass_at_k', 'n_samples', *sampled)
+    columns = {name: np.array(values) for name, values in zip(names, zip(*rows))}
+    return Observations(**columns, measure=np.full(len(rows), 'likelihood'))

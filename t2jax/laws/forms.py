@@ -4,15 +4,25 @@ Chinchilla   L = E + A/N^alpha + B/D^beta, one pass (Hoffmann et al., arXiv 2203
 t2-nll       L = E + A/N^alpha + B/D^beta + G/k^gamma (T2 Approach 1)
 t2-accuracy  Acc = 1 - B(a, b + k) / B(a, b), (a, b) a function of Chinchilla's L (T2 Approach 2)
 
+and two rivals, in which k changes what N and D are worth:
+
+per-k         L = E/k^e + A/k^a/N^(alpha + alpha_k log k) + B/k^b/D^(beta + beta_k log k)
+              (after Schaeffer et al., arXiv 2509.24012, who fit one law for each k)
+log-bilinear  log(-log Acc) = c0 + c1 log C + c2 log k + c3 log C log k, C = 6 N D (arXiv 2512.08894)
+
 Each law is one `Law` value, pure in numpy or jax.numpy alike. To add a law, write one more and list it in
 `LAWS`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 from types import ModuleType
 from typing import Any
+
+import numpy as np
+
+from t2jax.laws.observations import Observations
 
 Array = Any  # numpy.ndarray or jax.Array, whichever the `xp` passed beside it works on
 Predict = Callable[[Mapping[str, Array], Array, Array, Array, ModuleType], Array]
@@ -23,9 +33,11 @@ class Law:
     """A law and what a fit has to know about it.
 
     `target` is the column it predicts, 'nll' or 'pass_at_k'. A parameter bounded by (0, inf) is fitted as
-    its log. `powers` tells which coefficients multiply a power, {'A': ('params', 'alpha')} for A / N^alpha:
-    the fit then works with the size of that term at the centre of the data. A `single_pass` law knows no k:
-    it is about k = 1 only.
+    its log. Where the prediction is a sum of terms, each a coefficient times what the other parameters make of N, D
+    and k, `linear` names the coefficients: a fit of squares then eliminates them. Those `of_k` have terms that depend
+    on k alone, while the rest do not depend on k. `exponent_starts`, for a law whose exponents make sense only
+    together, draws (rows, rng, n) -> n starting values of each; others start anywhere in their bounds. A
+    `single_pass` law knows no k: it is about k = 1 only.
     """
 
     name: str
@@ -33,8 +45,15 @@ class Law:
     parameters: tuple[str, ...]
     bounds: Mapping[str, tuple[float, float]]
     predict: Predict
-    powers: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    linear: tuple[str, ...] = ()
+    of_k: tuple[str, ...] = ()
+    exponent_starts: Callable[[Observations, np.random.Generator, int], dict[str, np.ndarray]] | None = None
     single_pass: bool = False
+
+    @property
+    def exponents(self) -> tuple[str, ...]:
+        """Parameters in which the prediction is not linear."""
+        return tuple(name for name in self.parameters if name not in self.linear)
 
 
 def _power(coefficient: Array, exponent: Array, x: Array, xp: ModuleType) -> Array:
@@ -82,11 +101,11 @@ def pass_at_k_of_beta(a: Array, b: Array, k: Array, xp: ModuleType) -> Array:
     return -xp.expm1(log_ratio + rest)
 
 
-def accuracy_of_loss(parameters: Mapping[str, Array], loss: Array, k: Array, xp: ModuleType) -> Array:
-    """Predict pass@k from the NLL of a single pass, `loss` (T2 Approach 2).
+def beta_of_loss(parameters: Mapping[str, Array], loss: Array, xp: ModuleType) -> tuple[Array, Array]:
+    """Predict (a, b) of the Beta distribution of questions' accuracy from the NLL of a single pass, `loss`.
 
-    The accuracy of a question is drawn from Beta(mu nu, (1 - mu) nu), with mu = theta2 / (1 + exp(theta1
-    (loss - theta0))), nu = exp(theta3 + theta4 loss).
+    a = mu nu and b = (1 - mu) nu, with mu = theta2 / (1 + exp(theta1 (loss - theta0))), nu = exp(theta3 + theta4 loss)
+    (T2 Approach 2).
     """
     # Far outside the data the exponents run away; beyond these bounds nothing changes but the overflow.
     slope = xp.clip(parameters['theta1'] * (loss - parameters['theta0']), -300.0, 300.0)
@@ -94,12 +113,52 @@ def accuracy_of_loss(parameters: Mapping[str, Array], loss: Array, k: Array, xp:
     # 1 - mean would lose its digits where the mean nears 1
     rest = (1 - parameters['theta2']) + parameters['theta2'] / (1 + xp.exp(-slope))
     concentration = xp.exp(xp.minimum(parameters['theta3'] + parameters['theta4'] * loss, 300.0))
-    return pass_at_k_of_beta(mean * concentration, rest * concentration, k, xp)
+    return mean * concentration, rest * concentration
+
+
+def accuracy_of_loss(parameters: Mapping[str, Array], loss: Array, k: Array, xp: ModuleType) -> Array:
+    """Predict the mean pass@k of questions from the NLL of a single pass, `loss` (T2 Approach 2)."""
+    return pass_at_k_of_beta(*beta_of_loss(parameters, loss, xp), k, xp)
 
 
 def t2_accuracy(parameters: Mapping[str, Array], params: Array, tokens: Array, k: Array, xp: ModuleType) -> Array:
     """Predict the mean pass@k of a task: `accuracy_of_loss` of Chinchilla's law (T2 Approach 2)."""
     return accuracy_of_loss(parameters, chinchilla_nll(parameters, params, tokens, k, xp), k, xp)
+
+
+def per_k_nll(parameters: Mapping[str, Array], params: Array, tokens: Array, k: Array, xp: ModuleType) -> Array:
+    """Predict the NLL of k samples, in nats: Chinchilla's law, all five parameters functions of k."""
+    p, log_k = parameters, xp.log(k)
+    floor = _power(p['E'], p['e'], k, xp)
+    by_size = _power(_power(p['A'], p['a'], k, xp), p['alpha'] + p['alpha_k'] * log_k, params, xp)
+    by_data = _power(_power(p['B'], p['b'], k, xp), p['beta'] + p['beta_k'] * log_k, tokens, xp)
+    return floor + by_size + by_data
+
+
+def _per_k_starts(rows: Observations, rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
+    """Draw the exponents so that each term falls with k at the centre of the data."""
+    starts = {'e': rng.uniform(0, 1, n)}
+    for of_n, of_k, x in (('alpha', 'a', rows.params), ('beta', 'b', rows.tokens)):
+        starts[of_n] = rng.uniform(0.05, 1.5, n)
+        starts[f'{of_n}_k'] = rng.uniform(-0.05, 0.15, n)
+        starts[of_k] = rng.uniform(0, 1, n) - starts[f'{of_n}_k'] * np.log(x).mean()
+    return starts
+
+
+def log_bilinear(parameters: Mapping[str, Array], params: Array, tokens: Array, k: Array, xp: ModuleType) -> Array:
+    """Predict the mean pass@k from training FLOPs and k alone (arXiv 2512.08894)."""
+    p, log_c, log_k = parameters, xp.log(6 * params * tokens), xp.log(k)
+    log_nll = p['c0'] + p['c1'] * log_c + p['c2'] * log_k + p['c3'] * log_c * log_k
+    return xp.exp(-xp.exp(xp.clip(log_nll, -300.0, 300.0)))
+
+
+def _log_bilinear_starts(rows: Observations, rng: np.random.Generator, n: int) -> dict[str, np.ndarray]:
+    """Start about the least squares of log(-log Acc), which is linear in the parameters."""
+    log_c, log_k = np.log(6 * rows.params * rows.tokens), np.log(rows.k)
+    design = np.stack([np.ones_like(log_c), log_c, log_k, log_c * log_k], 1)
+    target = np.log(-np.log(np.clip(rows.pass_at_k, 1e-9, 1 - 1e-9)))
+    drawn = [np.linalg.lstsq(design, target + rng.normal(0, 0.3, len(target)), rcond=None)[0] for _ in range(n)]
+    return dict(zip(('c0', 'c1', 'c2', 'c3'), np.transpose(drawn)))
 
 
 _COEFFICIENT = (0.0, inf)
@@ -111,7 +170,6 @@ _LOSS_BOUNDS = {
     'alpha': _EXPONENT,
     'beta': _EXPONENT,
 }
-_LOSS_POWERS = {'A': ('params', 'alpha'), 'B': ('tokens', 'beta')}
 THETA_BOUNDS = {
     'theta0': (-inf, inf),
     'theta1': (0.0, inf),  # accuracy falls as the loss rises
@@ -126,7 +184,7 @@ CHINCHILLA = Law(
     parameters=tuple(_LOSS_BOUNDS),
     bounds=_LOSS_BOUNDS,
     predict=chinchilla_nll,
-    powers=_LOSS_POWERS,
+    linear=('E', 'A', 'B'),
     single_pass=True,
 )
 T2_NLL = Law(
@@ -135,7 +193,8 @@ T2_NLL = Law(
     parameters=(*_LOSS_BOUNDS, 'G', 'gamma'),
     bounds={**_LOSS_BOUNDS, 'G': _COEFFICIENT, 'gamma': _EXPONENT},
     predict=t2_nll,
-    powers={**_LOSS_POWERS, 'G': ('k', 'gamma')},
+    linear=('E', 'A', 'B', 'G'),
+    of_k=('G',),
 )
 T2_ACCURACY = Law(
     name='t2-accuracy',
@@ -143,6 +202,28 @@ T2_ACCURACY = Law(
     parameters=(*_LOSS_BOUNDS, *THETA_BOUNDS),
     bounds={**_LOSS_BOUNDS, **THETA_BOUNDS},
     predict=t2_accuracy,
-    powers=_LOSS_POWERS,
 )
-LAWS = {law.name: law for law in (CHINCHILLA, T2_NLL, T2_ACCURACY)}
+PER_K = Law(
+    name='per-k',
+    target='nll',
+    parameters=('E', 'A', 'B', 'alpha', 'beta', 'e', 'a', 'b', 'alpha_k', 'beta_k'),
+    bounds={
+        **_LOSS_BOUNDS,
+        'e': _EXPONENT,
+        **dict.fromkeys(('a', 'b'), (-60.0, 60.0)),  # at N = 1, far below any model: as large as it takes
+        **dict.fromkeys(('alpha_k', 'beta_k'), (-1.0, 1.0)),
+    },
+    predict=per_k_nll,
+    linear=('E', 'A', 'B'),
+    exponent_starts=_per_k_starts,
+)
+LOG_BILINEAR = Law(
+    name='log-bilinear',
+    target='pass_at_k',
+    parameters=('c0', 'c1', 'c2', 'c3'),
+    bounds=dict.fromkeys(('c0', 'c1', 'c2', 'c3'), (-inf, inf)),
+    predict=log_bilinear,
+    exponent_starts=_log_bilinear_starts,
+)
+LAWS = {law.name: law for law in (CHINCHILLA, T2_NLL, T2_ACCURACY, PER_K, LOG_BILINEAR)}
+PAPER_LAWS = (CHINCHILLA, T2_NLL, T2_ACCURACY)

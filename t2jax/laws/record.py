@@ -5,7 +5,7 @@ Needs numpy alone, so that predicting and planning from a saved fit never import
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 from t2jax.config import write_json
 from t2jax.laws.forms import LAWS
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,16 @@ class Fit:
 
     `objective_value` is a sum over points: of squared errors for 'sse', of Huber losses of log errors for
     'log-huber'. `share_at_best` is the share of starts that reached it within 1e-6. `gradient_norm` is over
-    the fitted coordinates (logs of coefficients) that are not at a bound. The ranges, (min, max), are those
-    of the data. `warnings` are sentences.
+    the fitted coordinates (logs of coefficients) that are not at a bound, and `condition_number` that of the
+    Jacobian over them, its columns scaled to one length. `measure` says what the nll of the data is (see
+    `observations.MEASURES`), `residuals` how far the fit is from them. The ranges, (min, max), and the distinct
+    `sizes` are those of the data. `replicates` are the parameters of bootstrap refits, by name and of equal
+    lengths, `resampled` says of what ('runs', 'questions' or 'both'). `warnings` are sentences.
     """
 
     law: str
     task: str
+    measure: str
     objective: str
     objective_value: float
     parameters: dict[str, float]
@@ -37,11 +41,16 @@ class Fit:
     starts: int
     share_at_best: float
     gradient_norm: float
+    condition_number: float
+    residuals: Mapping[str, float | str]
+    sizes: tuple[float, ...]
     params_range: tuple[float, float]
     tokens_per_param_range: tuple[float, float]
     train_flops_range: tuple[float, float]
     k_range: tuple[float, float]
     warnings: tuple[str, ...] = ()
+    resampled: str = ''
+    replicates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def predict(self, params: np.ndarray, tokens: np.ndarray, k: np.ndarray) -> np.ndarray:
         """Predict the law's target at params N, tokens D and samples k, which broadcast."""
@@ -64,7 +73,7 @@ def fit_from_dict(values: Mapping[str, Any], source: str = 'this fit') -> Fit:
         raise ValueError(f'{source} is not a fit: it has to be a JSON object, not {type(values).__name__}')
     if values.get('version') != VERSION:
         raise ValueError(f'{source} is of version {values.get("version")!r}; this t2jax reads {VERSION}: fit it again')
-    missing = [field.name for field in fields(Fit) if field.name not in values]
+    missing = [f.name for f in fields(Fit) if f.name not in values]
     if missing:
         raise ValueError(f'{source} lacks {", ".join(missing)}; fit it again')
     if values['law'] not in LAWS:
@@ -74,7 +83,8 @@ def fit_from_dict(values: Mapping[str, Any], source: str = 'this fit') -> Fit:
         raise ValueError(
             f'{source} has parameters {", ".join(values["parameters"])}; {values["law"]} has {", ".join(expected)}'
         )
-    kept = {field.name: values[field.name] for field in fields(Fit)}
+    kept = {f.name: values[f.name] for f in fields(Fit)}
+    kept['replicates'] = {name: tuple(drawn) for name, drawn in kept['replicates'].items()}
     return Fit(**{name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()})
 
 

@@ -42,17 +42,18 @@ def split(observations: Observations, overtrained_from: float) -> tuple[Observat
 def score(fit: Fit, near: Observations, over: Observations) -> Scores:
     """Score a fit of the rows `near` on them and on the rows `over`, both of the fit's task.
 
-    A single-pass law is scored at k = 1. Raises ValueError where an observation is 0 or the null has no k
-    to go by.
+    A single-pass law is scored at k = 1. Rows whose observation is 0 have no relative error and are left out. Raises
+    ValueError where none is left or the null has no k to go by.
     """
     law = LAWS[fit.law]
     if law.single_pass:
         near, over = where(near, near.k == 1), where(over, over.k == 1)
+    near, over = (where(rows, getattr(rows, law.target) > 0) for rows in (near, over))
     errors = []
     for name, rows in (('near-Chinchilla', near), ('overtrained', over)):
         observed = getattr(rows, law.target)
-        if not len(rows) or not np.all(observed > 0):
-            raise ValueError(f'{fit.law} cannot be scored on the {name} rows: each needs a {law.target} above 0')
+        if not len(rows):
+            raise ValueError(f'{fit.law} cannot be scored on the {name} rows: none has a {law.target} above 0')
         predicted = fit.predict(rows.params, rows.tokens, rows.k)
         null = _null(near, rows, law.target)
         errors += [float(np.mean(np.abs(guess / observed - 1))) for guess in (predicted, null)]

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from t2jax.laws.observations import Observations, training_budgets, where
 from t2jax.plotting.labels import APPROACH_1, APPROACH_2, human_count, human_percent
+from t2jax.plotting.law_fit import agreement_axes
 from t2jax.plotting.results import Results, pluck
 from t2jax.plotting.style import (
     FAINT,
@@ -67,22 +68,12 @@ def _predictions(results: Results, law: str, column: str) -> list[dict]:
 
 
 def _scatter(axis: Axes, points: list[dict], column: str, colour: str) -> None:
-    values = [value for value in pluck(points, 'observed') + pluck(points, 'predicted') if value > 0]
-    low, high = min(values) / 1.15, max(values) * 1.15
-    diagonal = np.array([low, high])
-    axis.fill_between(diagonal, diagonal / 1.1, diagonal * 1.1, color='#eceef0', lw=0, zorder=0)
-    axis.plot(diagonal, diagonal, color=FAINT, lw=1.0, zorder=1)
+    agreement_axes(axis, points, column)
     size = 5 if len(points) < 400 else 3.5
     for held_out, face, alpha in ((False, colour, 0.45), (True, 'white', 0.9)):
         mine = [point for point in points if point['held_out'] == held_out]
         style = {'ms': size, 'mfc': face, 'mec': colour, 'mew': 0.9, 'alpha': alpha, 'zorder': 2 + held_out}
         axis.plot(pluck(mine, 'observed'), pluck(mine, 'predicted'), 'o', **style)
-    write = (lambda value: f'{100 * value:g} %') if column == 'pass_at_k' else (lambda value: f'{value:g}')
-    for which in 'xy':
-        log_axis(axis, which, low, high, write)
-    unit = 'pass@k' if column == 'pass_at_k' else 'NLL (nats)'
-    axis.set_xlabel(f'Observed {unit}')
-    axis.set_ylabel(f'Predicted {unit}')
 
 
 @house_style

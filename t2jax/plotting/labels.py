@@ -6,8 +6,15 @@ CHINCHILLA = 'chinchilla'
 APPROACH_1 = 't2-nll'
 APPROACH_2 = 't2-accuracy'
 LAW_NAMES = {CHINCHILLA: 'Chinchilla', APPROACH_1: 'Approach 1 (NLL)', APPROACH_2: 'Approach 2 (pass@k)'}
+RIVAL_NAMES = {'per-k': 'Per-k (NLL)', 'log-bilinear': 'Log-bilinear (pass@k)'}
+TARGET_NAMES = {'nll': 'NLL (nats)', 'pass_at_k': 'pass@k'}
 
 _SUFFIXES = ((1e12, 'T'), (1e9, 'B'), (1e6, 'M'), (1e3, 'k'))
+
+
+def law_name(law: str) -> str:
+    """Name a law for people; one that this module does not know keeps its own name."""
+    return (LAW_NAMES | RIVAL_NAMES).get(law, law)
 
 
 def human_count(value: float, digits: int = 3) -> str:
@@ -45,6 +52,16 @@ def human_percent(value: float | None) -> str:
     if abs(percent) >= 99.95:
         return f'{percent:,.0f} %'
     return f'{percent:.1f} %' if abs(percent) >= 9.95 or percent == 0 else f'{percent:.2f} %'
+
+
+def human_value(value: float) -> str:
+    """Write a round number of any size for an axis: 100, 2.5, 0.05, 1e-6."""
+    return f'{value:g}' if value >= 0.01 else human_flops(value)
+
+
+def human_error(value: float) -> str:
+    """Write a relative error in percent, or, where it is past all reason, in times: 1.64e3 times."""
+    return human_percent(value) if value < 99.5 else f'{human_flops(value)} times'
 
 
 def human_loss(value: float | None) -> str:

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from t2jax.laws.observations import Observations, macro_average, read_observations, value_at_k
+from t2jax.laws.observations import Observations, macro_average, value_at_k
 from t2jax.laws.record import Fit, fit_from_dict, load_fit
+from t2jax.laws.tables import read_observations
 from t2jax.plotting.labels import APPROACH_1, APPROACH_2, LAW_NAMES
 
 

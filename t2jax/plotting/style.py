@@ -1,6 +1,7 @@
 """The look of every figure: colours, sizes, ticks in human units, and bytes that depend on the data alone."""
 
 import io
+import textwrap
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
@@ -19,6 +20,8 @@ from t2jax.plotting.labels import APPROACH_1, APPROACH_2, CHINCHILLA
 
 LAW_COLOURS = {CHINCHILLA: '#111111', APPROACH_1: '#1f5fd0', APPROACH_2: '#d1242f'}
 LAW_MARKERS = {CHINCHILLA: 'D', APPROACH_1: 's', APPROACH_2: '^'}
+RIVAL_COLOURS = {'per-k': '#d97f00', 'log-bilinear': '#8a3f9e'}
+RIVAL_MARKERS = {'per-k': 'v', 'log-bilinear': 'P'}
 INK, FAINT = '#222222', '#8a8f94'
 
 # Budgets run from pale to dark in one hue that is neither of the approaches', and that the common colour
@@ -56,6 +59,13 @@ STYLE = {
     'legend.frameon': False,
     'legend.fontsize': 9,
     'path.simplify': False,
+    'svg.hashsalt': 't2jax',
+}
+# What each kind of file would otherwise say about the hour and the software that made it.
+UNSAID = {
+    'png': ('Software',),
+    'pdf': ('Creator', 'Producer', 'CreationDate'),
+    'svg': ('Creator', 'Date', 'Format', 'Type'),
 }
 
 
@@ -80,11 +90,22 @@ def new_figure(
 
 
 @house_style
-def png_bytes(figure: Figure) -> bytes:
-    """Render a figure; equal figures give equal bytes (no date, no software version)."""
+def figure_bytes(figure: Figure, kind: str) -> bytes:
+    """Render a figure as a key of UNSAID; equal figures give equal bytes (no date, no software version)."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format='png', dpi=DOTS_PER_INCH, metadata={'Software': None})
+    figure.savefig(buffer, format=kind, dpi=DOTS_PER_INCH, metadata=dict.fromkeys(UNSAID[kind]))
     return buffer.getvalue()
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """Render a figure as PNG."""
+    return figure_bytes(figure, 'png')
+
+
+def law_look(law: str) -> dict[str, str]:
+    """Give a law's colour and marker; a law that this module does not know is grey."""
+    colours, markers = LAW_COLOURS | RIVAL_COLOURS, LAW_MARKERS | RIVAL_MARKERS
+    return {'color': colours.get(law, FAINT), 'marker': markers.get(law, 'o')}
 
 
 def budget_colours(budgets: Sequence[float]) -> dict[float, Any]:
@@ -170,6 +191,12 @@ def label_ends(axes: Axes, ends: Sequence[tuple[float, float, str, Any]], header
     for x, y, text, colour, lift, size in texts:
         place = {'xytext': (7, lift), 'textcoords': 'offset points', 'va': 'center', 'annotation_clip': False}
         axes.annotate(text, (x, y), color=colour, fontsize=size, **place)
+
+
+def title_above(figure: Figure, text: str) -> None:
+    """Write a title over all panels, in as many lines as it takes."""
+    lines = textwrap.wrap(text, int(10.2 * figure.get_figwidth()))
+    figure.suptitle('\n'.join(lines), x=0.01, ha='left', fontsize=11, fontweight='bold')
 
 
 def key_below(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:

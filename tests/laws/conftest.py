@@ -1,19 +1,49 @@
-"""Planted data for the laws: the grid of the mini study, and the paper's, with nothing measured yet."""
+"""Planted data for the laws: the grid of the mini study and one of the paper's sizes, and laws to plant in them.
+
+Both grids are 24 runs x 8 k, so that the fits of all tests share their executables.
+"""
+
+import dataclasses
 
 import numpy as np
 import pytest
 
+from t2jax.laws.forms import LAWS
 from t2jax.laws.observations import Observations
+from t2jax.laws.record import Fit
 
 LOSS = {'E': 0.3, 'A': 400.0, 'B': 900.0, 'alpha': 0.46, 'beta': 0.47}
 SAMPLES = {'G': 1.5, 'gamma': 0.4}
 THETAS = {'theta0': 4.0, 'theta1': 1.1, 'theta2': 0.8, 'theta3': 2.0, 'theta4': -0.35}
+BY_K = {'e': 0.3, 'a': -0.05, 'b': -0.06, 'alpha_k': 0.02, 'beta_k': 0.015}
+BILINEAR = {'c0': 3.0, 'c1': -0.06, 'c2': -0.2, 'c3': -0.003}
 
 
 @pytest.fixture(scope='session')
 def planted():
-    """Parameters of the three laws that tests plant, by law."""
-    return {'chinchilla': LOSS, 't2-nll': LOSS | SAMPLES, 't2-accuracy': LOSS | THETAS}
+    """Parameters that tests plant, by law."""
+    return {
+        'chinchilla': LOSS,
+        't2-nll': LOSS | SAMPLES,
+        't2-accuracy': LOSS | THETAS,
+        'per-k': LOSS | BY_K,
+        'log-bilinear': BILINEAR,
+    }
+
+
+@pytest.fixture(scope='session')
+def plant(planted):
+    """Give rows the NLL of one law and the pass@k of another, with noise by row and by run."""
+
+    def build(rows, loss='t2-nll', passed='t2-accuracy', *, noise=0.0, by_run=0.0, seed=0, **parameters):
+        rng = np.random.default_rng(seed)
+        runs, of_row = np.unique(rows.run, return_inverse=True)
+        factor = np.exp(noise * rng.normal(size=(2, len(rows))) + by_run * rng.normal(size=(2, len(runs)))[:, of_row])
+        at = (rows.params, rows.tokens, rows.k, np)
+        nll, chance = (LAWS[name].predict(planted[name] | parameters, *at) for name in (loss, passed))
+        return dataclasses.replace(rows, nll=nll * factor[0], pass_at_k=np.minimum(chance * factor[1], 1))
+
+    return build
 
 
 @pytest.fixture(scope='session')
@@ -25,10 +55,8 @@ def empty_rows():
         tokens = np.round(budget / (6 * size) / batch) * batch
         run = np.array([f'n{s:g}-{c:.1e}' for s, c in zip(size, budget)])
         run, size, tokens = (np.repeat(x, len(ks)) for x in (run, size, tokens))
-        k, nan = np.tile(np.asarray(ks, float), len(run) // len(ks)), np.full(len(run), np.nan)
-        return Observations(
-            run, np.full(len(run), task), size, tokens, 6 * size * tokens, k, *[nan.copy() for _ in range(6)]
-        )
+        k = np.tile(ks, len(run) // len(ks))
+        return Observations(run=run, task=np.full(len(run), task), params=size, tokens=tokens, k=k)
 
     return build
 
@@ -42,6 +70,34 @@ def mini_rows(empty_rows):
 
 @pytest.fixture(scope='session')
 def paper_rows(empty_rows):
-    """Runs as large as the paper's, 5M to 900M parameters and 1.25e16 to 2.56e19 FLOPs, at six k."""
-    sizes = np.array([5e6, 9e6, 22e6, 57e6, 149e6, 347e6, 901e6])
-    return empty_rows(sizes, 1.25e16 * 4.0 ** np.arange(6), [1, 4, 16, 64, 256, 1024], batch=256 * 2048)
+    """Runs as large as the paper's, 5M to 901M parameters and 1.25e16 to 2.56e19 FLOPs, at k = 1, 4, ..., 16384."""
+    sizes = np.array([5e6, 22e6, 57e6, 149e6, 347e6, 901e6])
+    return empty_rows(sizes, 1.25e16 * 12.7 ** np.arange(4), 4.0 ** np.arange(8), batch=256 * 2048)
+
+
+@pytest.fixture(scope='session')
+def fit_of(planted):
+    """Build a fit of a law, by name, with its planted parameters and made-up figures."""
+
+    def build(law, **changes):
+        span = (1.0, 2.0)
+        made_up = {
+            'law': law,
+            'task': 'macro',
+            'measure': 'likelihood',
+            'objective': 'sse',
+            'objective_value': 0.1 + 0.2,
+            'parameters': planted[law],
+            'n_points': 192,
+            'n_runs': 24,
+            'starts': 500,
+            'share_at_best': 0.98,
+            'gradient_norm': 1e-12,
+            'condition_number': 47.2,
+            'residuals': {'rms': 0.01, 'largest_at': 'run a, k = 1'},
+            'sizes': (1.0, 2.0),
+            **dict.fromkeys(('params_range', 'tokens_per_param_range', 'train_flops_range', 'k_range'), span),
+        }
+        return Fit(**made_up | changes)
+
+    return build

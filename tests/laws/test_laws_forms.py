@@ -78,15 +78,54 @@ def test_approach_2_has_the_concentration_of_the_paper(planted):
     assert T2_ACCURACY.predict(p, 2e4, 3e6, 8.0, np) == pytest.approx(expected, rel=1e-12)
 
 
-def test_every_law_declares_what_it_reads():
-    for name, law in LAWS.items():
-        assert law.name == name
-        assert set(law.bounds) == set(law.parameters)
-        law.predict(dict.fromkeys(law.parameters, 0.5), 1e6, 1e8, 2.0, np)
-        assert all(column in ('params', 'tokens', 'k') for column, _ in law.powers.values())
+@pytest.mark.parametrize('law', LAWS.values(), ids=list(LAWS))
+def test_every_law_declares_what_it_reads(law):
+    """The parameters it names, no others; and linear coefficients in which it is linear, without a constant."""
+    assert LAWS[law.name] is law
+    assert law.parameters == tuple(law.bounds)
+    assert set(law.linear) <= set(law.parameters) and set(law.of_k) <= set(law.linear)
+    assert law.exponents == tuple(name for name in law.parameters if name not in law.linear)
+    at = (np.array([1e6, 3e7]), np.array([[1e8], [1e10]]), 2.0, np)
+    values = {name: 0.1 + 0.1 * i for i, name in enumerate(law.parameters)}
+    assert law.predict(values, *at).shape == (2, 2)
+    for name in law.parameters:
+        with pytest.raises(KeyError, match=f"'{name}'"):
+            law.predict({other: value for other, value in values.items() if other != name}, *at)
+    if law.linear:
+        parts = [law.predict(values | dict.fromkeys(law.linear, 0.0) | {name: 1.0}, *at) for name in law.linear]
+        whole = sum(values[name] * part for name, part in zip(law.linear, parts))
+        np.testing.assert_allclose(law.predict(values, *at), whole, rtol=1e-12)
+
+
+@pytest.mark.parametrize('law', [law for law in LAWS.values() if law.of_k], ids=lambda law: law.name)
+def test_terms_of_k_are_of_k_alone_and_the_rest_are_not_of_k(law):
+    values = {name: 0.1 + 0.1 * i for i, name in enumerate(law.parameters)}
+    runs = (np.array([1e6, 3e7]), np.array([1e8, 1e10]))
+    for name in law.linear:
+        term = values | dict.fromkeys(law.linear, 0.0) | {name: 1.0}
+        few, many = (law.predict(term, *runs, np.full(2, k), np) for k in (3.0, 50.0))
+        assert np.array_equal(few, many) == (name not in law.of_k)
+        assert (few[0] == few[1]) == (name in law.of_k or name == 'E')
+
+
+@pytest.mark.parametrize('law', LAWS.values(), ids=list(LAWS))
+def test_laws_broadcast_over_replicates_and_agree_in_numpy_and_jax(law, planted):
+    """An array [R, 1] of parameters at [1, N] points is R predictions, the same by either library."""
+    values = planted[law.name]
+    points = [np.geomspace(*ends, 7)[None] for ends in ((1e4, 1e6), (1e6, 1e9), (1, 100))]
+    factors = np.array([0.9, 1.0, 1.1])[:, None]
+    replicates = {name: value * factors for name, value in values.items()}
+    together = law.predict(replicates, *points, np)
+    assert together.shape == (3, 7)
+    for row, factor in zip(together, factors[:, 0]):
+        alone = law.predict({name: value * factor for name, value in values.items()}, *points, np)
+        np.testing.assert_allclose(row, alone[0], rtol=1e-14)
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(law.predict(replicates, *map(jnp.asarray, points), jnp), together, rtol=1e-12)
 
 
 def test_planning_imports_no_jax():
-    code = 'import sys, t2jax.laws.allocation, t2jax.laws.scores; print({"jax", "scipy"} & set(sys.modules))'
+    rooms = ', '.join(f't2jax.laws.{name}' for name in ('allocation', 'plan', 'scores', 'record', 'observations'))
+    code = f'import sys, {rooms}; print({{"jax", "scipy", "flax", "matplotlib"}} & set(sys.modules))'
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == 'set()'

@@ -1,132 +1,32 @@
-"""Observations: what is read is what was written, and what is wrong is said."""
+"""Observations: what was left out is filled in, averages and interpolations are what they say, and faults are said."""
 
 import dataclasses
-import re
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from t2jax.laws.observations import (
-    COLUMNS,
-    Observations,
-    macro_average,
-    read_observations,
-    training_budgets,
-    value_at_k,
-    where,
-    write_observations,
-)
-
-GOOD = 'run,task,params,tokens,k,nll\na,x,1e6,2e7,1,2.5\na,x,1e6,2e7,2,2.0\n'
+from t2jax.laws.observations import Observations, macro_average, training_budgets, value_at_k, where
 
 
 def make(**columns):
     n = len(next(iter(columns.values())))
     blank = {'run': ['a'] * n, 'task': ['x'] * n, 'params': [1e6] * n, 'tokens': [2e7] * n, 'k': [1.0] * n}
-    blank |= {name: [np.nan] * n for name in COLUMNS if name not in blank}
     return Observations(**{name: np.array(value) for name, value in (blank | columns).items()})
 
 
-def assert_same(a, b):
-    for name in COLUMNS:
-        np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
-
-
-numbers = st.floats(1e-300, 1e300)
 fractions = st.floats(0, 1)
 
 
-@given(st.lists(st.tuples(numbers, numbers, fractions, st.none() | fractions), min_size=1, max_size=5))
-def test_what_is_written_is_read_back_to_the_bit(tmp_path_factory, rows):
-    params, nll, passed, sampled = zip(*rows)
-    written = make(
-        run=[f'r,"{i}' for i in range(len(rows))],
-        params=params,
-        train_flops=params,
-        nll=nll,
-        pass_at_k=passed,
-        pass_at_k_sampled=[np.nan if value is None else value for value in sampled],
-    )
-    path = tmp_path_factory.mktemp('round') / 'observations.csv'
-    write_observations(path, written)
-    assert_same(read_observations(path), written)
-    assert [file.name for file in path.parent.iterdir()] == ['observations.csv']
-
-
-def test_the_header_is_the_agreed_one(tmp_path):
-    write_observations(tmp_path / 'o.csv', make(k=[1.0], nll=[0.1 + 0.2], train_flops=[3e13]))
-    header, row = (tmp_path / 'o.csv').read_text().splitlines()
-    assert header == (
-        'run,task,params,tokens,train_flops,k,nll,pass_at_k,'
-        'n_samples,pass_at_k_sampled,pass_at_k_sampled_low,pass_at_k_sampled_high'
-    )
-    assert row == 'a,x,1000000,20000000,30000000000000,1,0.30000000000000004,,,,,'
-
-
-def test_a_foreign_table_needs_four_columns(tmp_path):
-    path = tmp_path / 'foreign.csv'
-    path.write_text('loss curve, params ,tokens,k,pass_at_k\nc,1e6,2e7,1,0.5\n\nc,1e6,4e7,1,0.75\n')
-    read = read_observations(path)
-    assert read.run.tolist() == ['N1000000-D20000000', 'N1000000-D40000000']
-    assert read.task.tolist() == ['all', 'all']
-    assert read.train_flops.tolist() == [1.2e14, 2.4e14]
-    assert read.pass_at_k.tolist() == [0.5, 0.75]
-    assert np.isnan(read.nll).all()
-
-
-@pytest.mark.parametrize(
-    'text, sentence',
-    [
-        ('', 'holds no observations; it needs a header and at least one row'),
-        ('params,tokens,k,nll\n', 'holds no observations'),
-        ('parms,tokens,k,nll\n1,1,1,1\n', "column params is missing; did you mean 'parms' to be it?"),
-        ('params,k,nll\n1,1,1\n', 'column tokens is missing; the columns are params, k, nll'),
-        ('params,tokens,nll\n1,1,1\n', 'column k is missing'),
-        (
-            'params,tokens,k,pas_at_k\n1,1,1,1\n',
-            "column nll or pass_at_k is missing; did you mean 'pas_at_k'",
-        ),
-        (
-            'params,tokens,k,nll,train_flop\n1,1,1,1,1\n',
-            "'train_flop' is not known; rename it to 'train_flops'",
-        ),
-        ('params,tokens,k,nll,k\n1,1,1,1,1\n', "column 'k' appears twice"),
-        ('params,tokens,k,nll\n1,1,,1\n', 'column k is empty'),
-        ('params,tokens,k,nll,pass_at_k\n1,1,1,,\n', 'column nll or pass_at_k is empty'),
-        (GOOD + 'a,x,1e6,2e7,4,\n', 'line 4: nll is empty; fill in every row or drop the column'),
-        (GOOD + ',x,1e6,2e7,4,1\n', 'line 4: run is empty'),
-        (GOOD + '\na,x,1e6,2e7,4,low\n', "line 5: nll is 'low'; it has to be a number"),
-        (GOOD + 'a,x,1e6,2e7,4,nan\n', 'line 4: nll is nan; it has to be a finite number'),
-        (GOOD + 'a,x,inf,2e7,4,1\n', 'line 4: params is inf; it has to be a finite number'),
-        (GOOD + 'a,x,0,2e7,4,1\n', 'line 4: params is 0; it has to be above 0'),
-        (GOOD + 'a,x,1e6,-1,4,1\n', 'line 4: tokens is -1; it has to be above 0'),
-        (GOOD + 'a,x,1e6,2e7,0,1\n', 'line 4: k is 0; it has to be above 0'),
-        (
-            GOOD + 'a,x,1e6,2e7,4,-0.1\n',
-            'line 4: nll is -0.1; a negative log-likelihood has to be at least 0',
-        ),
-        ('params,tokens,k,pass_at_k\n1,1,1,1.5\n', 'line 2: pass_at_k is 1.5; a chance of success has to be'),
-        ('params,tokens,k,nll,pass_at_k_sampled\n1,1,1,1,-1\n', 'line 2: pass_at_k_sampled is -1; a chance'),
-        (GOOD + 'a,x,1e6,2e7,2,1\n', "line 4: run 'a', task 'x', k = 2 is already on line 3; keep one"),
-        (GOOD + 'a,x,2e6,2e7,4,1\n', "line 4: run 'a' has other params or tokens than on a line above"),
-        (GOOD + 'a,x,1e6,2e7,4,1,7\n', 'line 4 has more cells than the header has columns'),
-    ],
-)
-def test_a_bad_table_is_refused_in_one_sentence(tmp_path, text, sentence):
-    path = tmp_path / 'bad.csv'
-    path.write_text(text)
-    with pytest.raises(ValueError, match=re.escape(sentence)) as caught:
-        read_observations(path)
-    assert str(caught.value).startswith(str(path))
-    assert '\n' not in str(caught.value)
-
-
-def test_a_file_that_is_no_text_is_refused(tmp_path):
-    (tmp_path / 'o.csv').write_bytes(b'\x1f\x8b\xff\x00')
-    with pytest.raises(ValueError, match='is not a CSV text file'):
-        read_observations(tmp_path / 'o.csv')
+def test_what_is_left_out_is_filled_in():
+    rows = Observations(params=[1e6, 1e6], tokens=[2e7, 3.5e7], k=[1, 4], pass_at_k=[0.5, 0.25])
+    assert rows.run.tolist() == ['N1000000-D20000000', 'N1000000-D35000000']
+    assert rows.task.tolist() == ['all', 'all'] and rows.measure.tolist() == ['unknown', 'unknown']
+    assert rows.train_flops.tolist() == [1.2e14, 2.1e14] and rows.weight.tolist() == [1, 1]
+    assert np.isnan([rows.nll, rows.se, rows.n_samples]).all()
+    with pytest.raises(ValueError, match='observations lack params, k; give params, tokens and k for every row'):
+        Observations(tokens=[1.0], nll=[1.0])
 
 
 def test_columns_of_unequal_length_are_refused():
@@ -166,6 +66,20 @@ def test_sampled_columns_average_with_independent_errors():
     np.testing.assert_allclose(average.pass_at_k_sampled_low, [0.4 - 0.05 / 2, np.nan])
     np.testing.assert_allclose(average.pass_at_k_sampled_high, [0.4 + 0.1 / 2, np.nan])
     assert average.n_samples.tolist() == [32.0, 32.0]
+
+
+def test_weights_and_standard_errors_average_as_such():
+    one = make(task=['x', 'y'], nll=[1.0, 2.0], weight=[1.0, 4.0], se=[0.3, 0.4], measure=['counts', 'counts'])
+    average = macro_average(one)
+    assert average.weight.tolist() == [2.5] and average.measure.tolist() == ['counts']
+    assert average.se == pytest.approx(0.5 / 2)
+    assert np.isnan(macro_average(dataclasses.replace(one, se=[0.3, np.nan])).se).all()
+
+
+def test_a_macro_average_of_two_measures_is_refused():
+    mixed = make(task=['x', 'y'], measure=['counts', 'likelihood'])
+    with pytest.raises(ValueError, match='nll is of counts and likelihood .column measure., which do not average'):
+        macro_average(mixed)
 
 
 def test_a_macro_average_with_a_gap_is_refused():

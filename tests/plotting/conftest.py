@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from t2jax.laws.allocation import allocation_rows
+from t2jax.laws.comparison import allocation_rows
 from t2jax.laws.forms import LAWS
-from t2jax.laws.observations import COLUMNS, Observations, macro_average, where, write_observations
+from t2jax.laws.observations import COLUMNS, Observations, macro_average, where
 from t2jax.laws.record import Fit, fit_to_dict, save_fit
 from t2jax.laws.scores import score, split
+from t2jax.laws.tables import write_observations
 
 SIZES = (3e3, 6e3, 12e3, 24e3, 48e3, 96e3)
 BUDGETS = (8e10, 3.2e11)
@@ -35,6 +36,7 @@ def planted_fit(law: str, observations: Observations, task: str = 'macro', **cha
     return Fit(
         law=law,
         task=task,
+        measure='likelihood',
         objective='sse',
         objective_value=0.0,
         parameters=PLANTED[law] | changes,
@@ -43,6 +45,9 @@ def planted_fit(law: str, observations: Observations, task: str = 'macro', **cha
         starts=8,
         share_at_best=0.75,
         gradient_norm=0.0,
+        condition_number=1.0,
+        residuals={},
+        sizes=tuple(sorted(set(observations.params.tolist()))),
         **{name: (float(values.min()), float(values.max())) for name, values in spans.items()},
         warnings=('theta2 is at a made-up bound',) if law == 't2-accuracy' else (),
     )

@@ -156,7 +156,7 @@ def test_it_says_so_where_the_optimum_is_not_smaller_or_not_bracketed(make_study
         ('allocation.json', '[]', 'at least one allocation row'),
         ('allocation.json', '[{"train_flops": 1}]', 'lacks checkpoints, chinchilla'),
         ('allocation.json', '[{', 'is not valid JSON'),
-        ('fits/t2-nll.json', '{"version": 1}', 't2-nll.json lacks'),
+        ('fits/t2-nll.json', '{"version": 2}', 't2-nll.json lacks'),
         ('study.json', '3', 'one JSON object'),
     ],
 )

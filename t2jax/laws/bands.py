@@ -1,0 +1,58 @@
+"""Bands: what bootstrap refits of a law say of a choice, by making it again under each of them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from t2jax.laws.problem import Choice, Problem
+from t2jax.laws.record import Fit
+
+LEVELS = (80, 95)
+_ROUNDS = {False: 4, True: 6}  # of `minimise`, without and with an exchange of tokens and samples: N good to 1 %
+
+
+def refits_of(problem: Problem, fit: Fit) -> Problem | None:
+    """Pose a fit's problem to all its bootstrap refits at once; None where it has none."""
+    if not fit.replicates:
+        return None
+    values = np.array([fit.replicates[name] for name in problem.law.parameters], np.float64)
+    values = values[:, np.isfinite(values).all(0)]
+    return replace(problem, parameters=dict(zip(problem.law.parameters, values[:, :, None])))
+
+
+def choose_again(refits: Problem) -> tuple[dict[str, dict[str, list[float]]], float]:
+    """Return the bands of N, D, D/N, k and the value at each refit's own optimum, and the share of those at an edge."""
+    found = refits.optimum(_ROUNDS[refits.exchanges])
+    columns = {
+        'params': found.params,
+        'tokens': found.tokens,
+        'tokens_per_param': found.tokens / found.params,
+        'samples': found.samples,
+        'value': found.value,
+    }
+    log_params = np.log(found.params)
+    at_edge = np.minimum(log_params - refits.low, refits.high - log_params) < 1e-6
+    return {name: band(values) for name, values in columns.items()}, float(at_edge.mean())
+
+
+def band(values: np.ndarray) -> dict[str, list[float]]:
+    """Return central intervals of bootstrap values, {'80': [low, high], '95': [low, high]}."""
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return {}
+    return {str(level): np.percentile(values, [50 - level / 2, 50 + level / 2]).tolist() for level in LEVELS}
+
+
+def regret(problem: Problem, refits: Problem | None, chosen: Choice, other: Choice) -> Mapping[str, object]:
+    """Say how much worse another choice is than the chosen one, and with what certainty.
+
+    Returns worse_by, above 0 where the other is worse, its `bands`, and `better_in`, the share of refits in which the
+    other is the better; the last two None without refits.
+    """
+    worse_by = problem.sign * (other.value - chosen.value)
+    if refits is None:
+        return {'worse_by': worse_by, 'bands': None, 'better_in': None}
+    mine, theirs = (refits.value(*choice[:3])[:, 0] for choice in (chosen, other))
+    apart = refits.sign * (theirs - mine)
+    return {'worse_by': worse_by, 'bands': band(apart), 'better_in': float(np.mean(apart < 0))}
