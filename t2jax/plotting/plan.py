@@ -68,7 +68,7 @@ def _sentences(choice: dict[str, Any], law: str) -> list[str]:
         said.append(f'To buy: {_purchase(bought)}; {label} {write(bought["value"])} for one.')
     else:
         said.append(f'To buy: {_purchase(bought)}; {label} {write(bought["value"])}.')
-        by = 'Chinchilla' if pick['by'] == 'chinchilla' else 'The same law for a single sample'
+        by = "Chinchilla's pick" + ('' if pick['by'] == 'chinchilla' else ' (this law for one sample)')
         said.append(f'{by}, at the same budgets: {_purchase(pick)}{_worse(pick, label, write)}.')
     if second is not None:
         said.append(f'Second best, of the sizes trained: {_purchase(second)}{_worse(second, label, write)}.')

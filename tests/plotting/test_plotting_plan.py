@@ -68,7 +68,7 @@ def test_the_text_holds_every_choice_with_its_bands_and_alternatives(fits):
 
 def test_alternatives_are_judged_and_a_number_stays_with_its_percent(fits):
     text = plan_lines(plan(fits, Separate(1e19, 2e10)))
-    assert 'Chinchilla, at the same budgets:' in text and 'worse by' in text and '% of refits' in text
+    assert "Chinchilla's pick, at the same budgets:" in text and 'worse by' in text and '% of refits' in text
     lines = _wrapped('x' * 81 + ' 618 % more', '  ')
     assert lines == ['  ' + 'x' * 81, '    618 % more']
 
@@ -76,7 +76,7 @@ def test_alternatives_are_judged_and_a_number_stays_with_its_percent(fits):
 def test_without_refits_there_are_no_bands(fits):
     text = plan_lines(plan([fit_of('t2-nll', 0)], Separate(1e19, 2e10)))
     assert '80 %' not in text and 'refits, so there are no bands' in text
-    assert 'The same law for a single sample, at the same budgets:' in text
+    assert "Chinchilla's pick (this law for one sample), at the same budgets:" in text
 
 
 def test_one_budget_other_prices_and_selections_are_named(fits):
