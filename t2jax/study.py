@@ -295,7 +295,8 @@ def _held_out(law: Any, task: str, rows: observations.Observations, study: Study
     if overtrained.all() or not overtrained.any():
         return {}
     near, over = split(rows, study.laws.overtrained_from)
-    fit = _fit(law, near, study)
+    # weighed 0 instead of left out: of one shape with the fit to all rows, and so of one executable
+    fit = _fit(law, dataclasses.replace(rows, weight=rows.weight * ~overtrained), study)
     return {task: {'fit': fit_to_dict(fit), 'scores': dataclasses.asdict(score(fit, near, over))}}
 
 

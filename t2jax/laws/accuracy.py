@@ -40,7 +40,7 @@ def isoflop_weights(train_flops: np.ndarray, nll: np.ndarray, weight: np.ndarray
 def accuracy_starts(rows: Observations, seed: int) -> np.ndarray:
     """Start from sigmoids of the loss (in `rows.params`) fitted to pass@1, times a grid of concentrations.
 
-    One sigmoid for each of four theta2; each grid point once as it is and twice jittered.
+    One sigmoid for each of four theta2; each grid point once as it is and once jittered.
     """
     single = where(rows, rows.k == 1)
     loss, accuracy = single.params, np.maximum(single.pass_at_k, 1e-9)
@@ -51,5 +51,5 @@ def accuracy_starts(rows: Observations, seed: int) -> np.ndarray:
         theta1 = max(slope, 1e-2)
         for level, theta4 in itertools.product((-1.0, 1.0, 3.0), (-1.0, -0.3, 0.3)):
             grid.append([-offset / theta1, np.log(theta1), theta2, level - theta4 * loss.mean(), theta4])
-    jitter = np.random.default_rng(seed).normal(0, [0.3, 0.3, 0.1, 1.0, 0.3], (2 * len(grid), 5))
-    return np.concatenate([grid, np.tile(grid, (2, 1)) + jitter])
+    jitter = np.random.default_rng(seed).normal(0, [0.3, 0.3, 0.1, 1.0, 0.3], (len(grid), 5))
+    return np.concatenate([grid, grid + jitter])

@@ -224,11 +224,12 @@ def solve(problem: Problem, starts: np.ndarray, route: str = 'projected') -> Bes
         at = int(np.argmin(np.where(np.isfinite(values), values, np.inf)))
         if not np.isfinite(values[at]):
             raise ValueError(f'{law.name} is finite at none of {len(starts)} starts; check the units of the data')
-        z = np.asarray(ends.best.z[at])
+        best = jax.tree.map(lambda leaf: np.asarray(leaf[at]), ends.best)
         if projected:
+            z = best.z
             parameters = dict(zip(law.exponents, z)) | dict(zip(law.linear, coefficients_at(law, design, z)))
             z = np.clip(coordinates_of(law, parameters, problem.centre), *box)
-        best = jax.tree.map(np.asarray, point_at(law, problem.objective, data, z, *box))
+            best = jax.tree.map(np.asarray, point_at(law, problem.objective, data, z, *box))
     # a value this small is all rounding: data without noise are met exactly at each of them
     rounding = 1e-18 * np.sum(weight * (target**2 if problem.objective == 'sse' else HUBER_DELTA))
     at_best = int(np.sum(values <= best.value * (1 + 1e-6) + rounding))

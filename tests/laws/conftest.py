@@ -7,10 +7,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+from made_up import make_fit
 
 from t2jax.laws.forms import LAWS
 from t2jax.laws.observations import Observations
-from t2jax.laws.record import Fit
 
 LOSS = {'E': 0.3, 'A': 400.0, 'B': 900.0, 'alpha': 0.46, 'beta': 0.47}
 SAMPLES = {'G': 1.5, 'gamma': 0.4}
@@ -80,24 +80,9 @@ def fit_of(planted):
     """Build a fit of a law, by name, with its planted parameters and made-up figures."""
 
     def build(law, **changes):
-        span = (1.0, 2.0)
-        made_up = {
-            'law': law,
-            'task': 'macro',
-            'measure': 'likelihood',
-            'objective': 'sse',
-            'objective_value': 0.1 + 0.2,
-            'parameters': planted[law],
-            'n_points': 192,
-            'n_runs': 24,
-            'starts': 500,
-            'share_at_best': 0.98,
-            'gradient_norm': 1e-12,
-            'condition_number': 47.2,
-            'residuals': {'rms': 0.01, 'largest_at': 'run a, k = 1'},
-            'sizes': (1.0, 2.0),
-            **dict.fromkeys(('params_range', 'tokens_per_param_range', 'train_flops_range', 'k_range'), span),
-        }
-        return Fit(**made_up | changes)
+        figures = {'objective_value': 0.1 + 0.2, 'n_points': 192, 'n_runs': 24, 'starts': 500, 'share_at_best': 0.98}
+        figures |= {'gradient_norm': 1e-12, 'condition_number': 47.2}
+        figures |= {'residuals': {'rms': 0.01, 'largest_at': 'run a, k = 1'}}
+        return make_fit(law, **{'parameters': planted[law]} | figures | changes)
 
     return build

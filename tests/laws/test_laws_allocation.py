@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from made_up import make_fit
 
 from t2jax.laws.allocation import allocate, best_allocation, cheapest, problem_of, size_ceiling
 from t2jax.laws.budgets import EndToEnd, Separate
@@ -9,7 +10,6 @@ from t2jax.laws.forms import CHINCHILLA, LOG_BILINEAR, T2_ACCURACY, T2_NLL
 from t2jax.laws.hardware import TransformerPrice
 from t2jax.laws.prices import PAPER, MeasuredPrice, PaperPrice, samples_cost, samples_paid
 from t2jax.laws.problem import EXACT, minimise
-from t2jax.laws.record import Fit
 from t2jax.laws.selection import MajorityVote, Verifier
 
 TOY = {'E': 2.0, 'A': 400.0, 'B': 400.0, 'alpha': 0.34, 'beta': 0.28, 'G': 3.0, 'gamma': 0.3}
@@ -21,24 +21,7 @@ SARDANA = {'E': 1.69337368, 'A': 406.401018, 'B': 410.722827, 'alpha': 0.3391708
 
 
 def fit_of(law, parameters, **changes):
-    given = {'params_range': (1e6, 1e9), 'tokens_per_param_range': (1e-3, 1e9), 'sizes': (1e6, 1e9)}
-    given |= {'train_flops_range': (1e10, 1e25), 'k_range': (1.0, 1e6)} | changes
-    return Fit(
-        law=law.name,
-        task='macro',
-        measure='unknown',
-        objective='sse',
-        objective_value=0.0,
-        parameters={name: parameters[name] for name in law.parameters},
-        n_points=1,
-        n_runs=1,
-        starts=1,
-        share_at_best=1.0,
-        gradient_norm=0.0,
-        condition_number=1.0,
-        residuals={},
-        **given,
-    )
+    return make_fit(law.name, parameters, **changes)
 
 
 @pytest.mark.parametrize('train_flops, params', [(1e19, 2.631e7), (1e21, 3.646e7), (1e23, 4.039e7)])

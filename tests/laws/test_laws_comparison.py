@@ -5,33 +5,16 @@ import json
 
 import numpy as np
 import pytest
+from made_up import make_fit
 
 from t2jax.laws.allocation import best_allocation
 from t2jax.laws.comparison import allocation_rows
 from t2jax.laws.forms import PAPER_LAWS, T2_ACCURACY, T2_NLL
 from t2jax.laws.observations import where
-from t2jax.laws.record import Fit
 
 
 def fit_of(law, parameters, **changes):
-    given = {'params_range': (1e6, 1e9), 'tokens_per_param_range': (1e-3, 1e9), 'sizes': (1e6, 1e9)}
-    given |= {'train_flops_range': (1e10, 1e25), 'k_range': (1.0, 1e6)} | changes
-    return Fit(
-        law=law.name,
-        task='macro',
-        measure='unknown',
-        objective='sse',
-        objective_value=0.0,
-        parameters={name: parameters[name] for name in law.parameters},
-        n_points=1,
-        n_runs=1,
-        starts=1,
-        share_at_best=1.0,
-        gradient_norm=0.0,
-        condition_number=1.0,
-        residuals={},
-        **given,
-    )
+    return make_fit(law.name, parameters, **changes)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from made_up import make_fit
 
 from t2jax.laws.allocation import allocate
 from t2jax.laws.bands import band
@@ -26,26 +27,10 @@ def fit_of(law, refits=40, noise=0.03, **changes):
     rng = np.random.default_rng(1)
     parameters = PARAMETERS[law]
     draw = lambda value: tuple((value * np.exp(noise * rng.normal(size=refits))).tolist())
-    given = {'params_range': (5e6, 9e8), 'tokens_per_param_range': (1.0, 1e9), 'sizes': SIZES}
-    given |= {'train_flops_range': (1e10, 1e25), 'k_range': (1.0, 1e6)} | changes
-    return Fit(
-        law=law.name,
-        task='macro',
-        measure='unknown',
-        objective='sse',
-        objective_value=0.0,
-        parameters=parameters,
-        n_points=1,
-        n_runs=1,
-        starts=1,
-        share_at_best=1.0,
-        gradient_norm=0.0,
-        condition_number=1.0,
-        residuals={},
-        resampled='runs' if refits else '',
-        replicates={name: draw(value) for name, value in parameters.items()} if refits else {},
-        **given,
-    )
+    given = {'params_range': (5e6, 9e8), 'tokens_per_param_range': (1.0, 1e9), 'sizes': SIZES} | changes
+    given['resampled'] = 'runs' if refits else ''
+    given['replicates'] = {name: draw(value) for name, value in parameters.items()} if refits else {}
+    return make_fit(law, parameters, **given)
 
 
 @pytest.fixture(scope='module')

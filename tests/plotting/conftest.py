@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up import make_fit
 
 from t2jax.laws.comparison import allocation_rows
 from t2jax.laws.forms import LAWS
@@ -33,20 +34,14 @@ def planted_fit(law: str, observations: Observations, task: str = 'macro', **cha
         'train_flops_range': observations.train_flops,
         'k_range': observations.k,
     }
-    return Fit(
-        law=law,
+    return make_fit(
+        law,
+        PLANTED[law] | changes,
         task=task,
-        measure='likelihood',
-        objective='sse',
-        objective_value=0.0,
-        parameters=PLANTED[law] | changes,
         n_points=len(observations),
         n_runs=len(set(observations.run)),
         starts=8,
         share_at_best=0.75,
-        gradient_norm=0.0,
-        condition_number=1.0,
-        residuals={},
         sizes=tuple(sorted(set(observations.params.tolist()))),
         **{name: (float(values.min()), float(values.max())) for name, values in spans.items()},
         warnings=('theta2 is at a made-up bound',) if law == 't2-accuracy' else (),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up import make_fit
 from matplotlib.colors import to_rgba
 from matplotlib.text import Text
 
@@ -15,7 +16,6 @@ from t2jax.laws.compare import Comparison, compare
 from t2jax.laws.forms import LAWS, LOG_BILINEAR, T2_NLL
 from t2jax.laws.observations import Observations, where
 from t2jax.laws.plan import plan
-from t2jax.laws.record import Fit
 from t2jax.laws.scores import score, split
 from t2jax.laws.selection import Verifier
 from t2jax.plotting.labels import human_error, human_value, law_name
@@ -51,25 +51,11 @@ def planted(law, rows, replicates=0, **changes):
     names = {'params_range': rows.params, 'tokens_per_param_range': rows.tokens / rows.params}
     names |= {'train_flops_range': rows.train_flops, 'k_range': rows.k}
     rng = np.random.default_rng(1)
-    fit = Fit(
-        law=law,
-        task='all',
-        measure='likelihood',
-        objective='sse',
-        objective_value=0.4321,
-        parameters=PLANTED[law],
-        n_points=len(rows),
-        n_runs=len(set(rows.run)),
-        starts=8,
-        share_at_best=0.75,
-        gradient_norm=0.0,
-        condition_number=10.0,
-        residuals={},
-        sizes=tuple(SIZES),
-        replicates={n: tuple(v * np.exp(rng.normal(0, 0.02, replicates))) for n, v in PLANTED[law].items()},
-        **{name: (float(values.min()), float(values.max())) for name, values in names.items()},
-    )
-    return replace(fit if replicates else replace(fit, replicates={}), **changes)
+    draw = lambda value: tuple(value * np.exp(rng.normal(0, 0.02, replicates)))
+    figures = {'objective_value': 0.4321, 'n_points': len(rows), 'n_runs': len(set(rows.run)), 'sizes': tuple(SIZES)}
+    figures |= {name: (float(values.min()), float(values.max())) for name, values in names.items()}
+    figures |= {'replicates': {name: draw(value) for name, value in PLANTED[law].items()} if replicates else {}}
+    return make_fit(law, **{'parameters': PLANTED[law], 'task': 'all'} | figures | changes)
 
 
 @pytest.fixture(scope='module')

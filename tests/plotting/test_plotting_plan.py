@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from made_up import make_fit
 
 from t2jax.laws.budgets import EndToEnd, Separate
 from t2jax.laws.forms import LAWS
 from t2jax.laws.plan import plan
 from t2jax.laws.prices import MeasuredPrice, MoneyPrice, PaperPrice
-from t2jax.laws.record import Fit
 from t2jax.laws.selection import Verifier
 from t2jax.plotting.plan import WIDTH, _wrapped, plan_lines
 
@@ -19,28 +19,16 @@ PARAMETERS = {'chinchilla': LOSS, 't2-nll': LOSS | {'G': 3.0, 'gamma': 0.3}, 't2
 def fit_of(law, refits):
     rng = np.random.default_rng(0)
     parameters = {name: PARAMETERS[law][name] for name in LAWS[law].parameters}
-    return Fit(
-        law=law,
-        task='macro',
-        measure='unknown',
-        objective='sse',
-        objective_value=0.0,
-        parameters=parameters,
-        n_points=1,
-        n_runs=1,
-        starts=1,
-        share_at_best=1.0,
-        gradient_norm=0.0,
-        condition_number=1.0,
-        residuals={},
+    draw = lambda value: tuple(value * np.exp(0.03 * rng.normal(size=refits)))
+    return make_fit(
+        law,
+        parameters,
         sizes=tuple(np.geomspace(5e6, 9e8, 16).tolist()),
         params_range=(5e6, 9e8),
         tokens_per_param_range=(1.0, 1e6),
         train_flops_range=(1e16, 1e20),
         k_range=(1.0, 1e3),
-        replicates={n: tuple(v * np.exp(0.03 * rng.normal(size=refits))) for n, v in parameters.items()}
-        if refits
-        else {},
+        replicates={name: draw(value) for name, value in parameters.items()} if refits else {},
     )
 
 
