@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from t2jax.cli.studies import load_study, prepare_jax
-from t2jax.laws.comparison import allocation_rows
+from t2jax.laws.checkpoints import allocation_rows
 from t2jax.laws.fit import fit_law
 from t2jax.laws.forms import LAWS
 from t2jax.laws.observations import Observations, macro_average

@@ -28,10 +28,10 @@ from t2jax.data.shards import MANIFEST, open_shards, write_shards
 from t2jax.data.world import World
 from t2jax.evaluation import runner
 from t2jax.laws import observations
-from t2jax.laws.comparison import allocation_rows
+from t2jax.laws.checkpoints import allocation_rows
 from t2jax.laws.fit import fit_law
 from t2jax.laws.forms import PAPER_LAWS
-from t2jax.laws.record import Fit, fit_to_dict, save_fit
+from t2jax.laws.record import VERSION, Fit, fit_to_dict, save_fit
 from t2jax.laws.scores import score, split
 from t2jax.laws.search import OBJECTIVES
 from t2jax.laws.tables import read_observations, write_observations
@@ -202,6 +202,7 @@ def fit_laws(study: StudyConfig, workdir: Path, quiet: bool) -> None:
     table, losses = (read_observations(path) for path in paths)
     made_from = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
     made_from |= {'laws': dataclasses.asdict(study.laws), 'inference_flops': study.inference_flops}
+    made_from['version'] = VERSION
     fitted = all(_made_from(workdir / 'fits' / f'{law.name}.json') == made_from for law in PAPER_LAWS)
     if fitted and (workdir / 'allocation.json').exists():
         return

@@ -7,10 +7,18 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from t2jax.cli import laws, planning, studies
 
 Add = Callable[..., argparse.ArgumentParser]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the flags in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f'{self.prog}: {message}; see {self.prog} --help\n')
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def make_parser() -> argparse.ArgumentParser:
     """Describe all commands."""
-    parser = argparse.ArgumentParser(prog='t2jax', description='How big, how long, how many samples: T2 scaling laws.')
+    parser = _Parser(prog='t2jax', description='How big, how long, how many samples: T2 scaling laws.')
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
 
     def add(name: str, run: Callable[[argparse.Namespace], None], what: str) -> argparse.ArgumentParser:
@@ -83,18 +91,22 @@ def _describe_laws(add: Add) -> None:
 def _describe_plan(sub: argparse.ArgumentParser) -> None:
     sub.add_argument('source', type=Path, help='fit file, or workdir of a study')
     sub.add_argument('--train-flops', type=float, help='training budget, 6 N D')
-    sub.add_argument('--inference-flops', type=float, help='test-time budget per served token, 2 N k')
+    sub.add_argument(
+        '--inference-flops',
+        type=float,
+        help='budget per served token, 2 N k; per question with --answer-tokens',
+    )
     sub.add_argument('--total-flops', type=float, help='or one budget for training and for all --questions')
     sub.add_argument('--questions', type=float, help='how many questions the model answers in its life')
     sub.add_argument('--answer-tokens', type=int, default=1, help='tokens of a sample (default: 1)')
-    sub.add_argument('--prompt-tokens', type=int, default=0, help='tokens of a prompt, for prices that count them')
+    sub.add_argument('--prompt-tokens', type=int, help='tokens of a prompt, for prices that count them')
     what = (
         'what FLOPs are: paper (6 N D, 2 N k; default); transformer (exact, with attention and prompt); v4, v5e, v5p '
         'or v6e (eFLOPs of that TPU: with memory bandwidth); or a table of measured tokens_per_second by params '
         '(budgets are then seconds)'
     )
     sub.add_argument('--price', default='paper', help=what)
-    sub.add_argument('--batch', type=int, default=1, help='rows decoded at once, for a TPU (default: 1)')
+    sub.add_argument('--batch', type=int, help='rows decoded at once, at least k, for a TPU (default: 1)')
     what = 'dollars per hour of the measured speeds: budgets are then dollars'
     sub.add_argument('--dollars-per-hour', type=float, help=what)
     what = 'coverage (any right sample counts; default), verifier:TRUE_POSITIVE,FALSE_POSITIVE or majority'

@@ -27,7 +27,7 @@ def run_fit(options: argparse.Namespace) -> None:
     from t2jax.laws.observations import where
     from t2jax.laws.record import save_fit
     from t2jax.plotting.fit import fit_lines, intervals
-    from t2jax.plotting.laws import figure_kind, fit_figure, write_figure
+    from t2jax.plotting.laws import fit_figure, write_figure
 
     name = options.law or 't2-nll'
     if name not in LAWS:
@@ -36,8 +36,7 @@ def run_fit(options: argparse.Namespace) -> None:
     n = REPLICATES if options.bootstrap is None else options.bootstrap
     if n < 0:
         raise ValueError(f'--bootstrap is {n}; give a number of refits, or 0 for no intervals')
-    if options.plot:
-        figure_kind(options.plot)  # a wrong name is said before the work, not after it
+    check_outputs(options)
     if resample not in RESAMPLED:
         raise ValueError(f'--resample is {resample!r}; choose {", ".join(RESAMPLED)}')
     table, redraw = read_source(options)
@@ -51,10 +50,10 @@ def run_fit(options: argparse.Namespace) -> None:
         fit = bootstrap(fit, rows, n=n, seed=seed, resample=resample, redrawn=redrawn, quiet=options.json)
     others = [o for o in ('sse', 'log-huber') if o != objective] if options.objectives else []
     compared = [fit, *(fit_law(law, rows, objective=other, **settings) for other in others)]
-    if options.plot:
-        write_figure(options.plot, fit_figure(fit, rows)[0])
     if options.out:
         save_fit(options.out, fit)
+    if options.plot:
+        write_figure(options.plot, fit_figure(fit, rows)[0])
     if options.json:
         print(json.dumps([intervals(one) for one in compared] if options.objectives else intervals(fit)))
     else:
@@ -82,14 +81,14 @@ def run_compare(options: argparse.Namespace) -> None:
     from t2jax.laws.forms import LAWS
     from t2jax.laws.scores import split
     from t2jax.plotting.fit import comparison_lines, comparison_rows
-    from t2jax.plotting.laws import compare_figure, figure_kind, write_figure
+    from t2jax.plotting.laws import compare_figure, write_figure
 
-    if options.plot:
-        figure_kind(options.plot)
+    check_outputs(options)
     if options.source.is_dir():
         options.source = options.source / 'observations.csv'
     table, _ = read_source(options)
     limit = options.overtrained_from
+    near, over = split(table, limit)
     with tqdm(total=len(LAWS), unit='law', desc='fit', disable=options.json) as bar:
         found = compare(
             table,
@@ -99,13 +98,29 @@ def run_compare(options: argparse.Namespace) -> None:
             seed=options.seed or 0,
             advance=lambda: bar.update(1),
         )
+    if not any(one.fit for one in found):
+        raise ValueError(f'no law could be fitted: {"; ".join(one.refused for one in found)}')
     print(json.dumps(comparison_rows(found)) if options.json else comparison_lines(found, limit))
     if options.plot:
-        write_figure(options.plot, compare_figure(found, *split(table, limit))[0])
+        write_figure(options.plot, compare_figure(found, near, over)[0])
+
+
+def check_outputs(options: argparse.Namespace) -> None:
+    """Refuse, before the work, a place where nothing can be written."""
+    from t2jax.plotting.laws import figure_kind
+
+    if options.plot:
+        figure_kind(options.plot)
+    for name in ('out', 'plot'):
+        path = getattr(options, name, None)
+        if path is not None and path.is_dir():
+            raise ValueError(f'--{name} {path} is a folder; name a file')
 
 
 def read_source(options: argparse.Namespace) -> tuple['Observations', Callable[[int, int], Iterable['Observations']]]:
     """Read a table of either schema, keep one task or average all; also how to redraw its questions, (n, seed)."""
+    import numpy as np
+
     from t2jax.laws.questions import Questions, derive, read_any, resampled, without_success
 
     table = read_any(options.source)
@@ -119,10 +134,11 @@ def read_source(options: argparse.Namespace) -> tuple['Observations', Callable[[
 
         return _one_task(table, options), refuse
     ks = _ks(options.k, table)
-    failed = without_success(table)
-    if failed:
-        first = ', '.join(f'{run} on {task}' for run, task in failed[:3])
-        print(f'{len(failed)} runs have no right sample: no law of the NLL sees them ({first})', file=sys.stderr)
+    if options.estimator != 'likelihood' and np.isnan(table.nll).any():
+        failed = [run for run, task in without_success(table) if options.task in (None, task)]
+        if failed:
+            said = 'runs have no right sample on a task: no law of the NLL sees them there'
+            print(f'{len(set(failed))} {said} ({", ".join(failed[:3])}, ...)', file=sys.stderr)
 
     def redraw(n: int, seed: int) -> Iterable['Observations']:
         return (_one_task(drawn, options) for drawn in resampled(table, ks, n, seed, options.estimator))

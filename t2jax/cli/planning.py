@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from t2jax.cli.laws import check_outputs
+
 if TYPE_CHECKING:
     from t2jax.laws.budgets import Budget
     from t2jax.laws.prices import Price
@@ -18,9 +20,7 @@ def run_plan(options: argparse.Namespace) -> None:
     from t2jax.plotting.plan import plan_lines
 
     if options.plot:
-        from t2jax.plotting.laws import figure_kind
-
-        figure_kind(options.plot)
+        check_outputs(options)
     folder = options.source / 'fits'
     paths = sorted(folder.glob('*.json')) if options.source.is_dir() else [options.source]
     if not paths:
@@ -52,18 +52,23 @@ def price_of(options: argparse.Namespace) -> 'Price':
     from t2jax.laws.hardware import CHIPS, BandwidthPrice, TransformerPrice
     from t2jax.laws.prices import MoneyPrice, PaperPrice, read_measured
 
-    answer, name = options.answer_tokens, options.price
+    answer, name, prompt, batch = options.answer_tokens, options.price, options.prompt_tokens, options.batch
+    exact = name == 'transformer' or name in CHIPS
+    if prompt is not None and not exact:
+        raise ValueError(f'--prompt-tokens is for --price transformer or a TPU; {name} does not count prompts')
+    if batch is not None and name not in CHIPS:
+        raise ValueError(f'--batch is for the price of a TPU; {name} does not depend on it')
     price: Price
     if name == 'paper':
         price = PaperPrice(answer)
-    elif name == 'transformer' or name in CHIPS:
-        if options.prompt_tokens < 1 or answer < 2:
+    elif exact:
+        if (prompt or 0) < 1 or answer < 2:
             raise ValueError(
                 f'--price {name} counts what is read and written: give --prompt-tokens of at least 1 and '
                 '--answer-tokens of at least 2'
             )
-        price = TransformerPrice(options.prompt_tokens, answer)
-        price = price if name == 'transformer' else BandwidthPrice(price, name, options.batch)
+        price = TransformerPrice(prompt, answer)
+        price = price if name == 'transformer' else BandwidthPrice(price, name, 1 if batch is None else batch)
     elif Path(name).is_file():
         price = read_measured(name, answer)
     else:

@@ -10,6 +10,7 @@ import numpy as np
 
 from t2jax.laws.budgets import Budget, Separate, check_one_unit, sizes_paid
 from t2jax.laws.forms import LAWS
+from t2jax.laws.hardware import BandwidthPrice
 from t2jax.laws.prices import PAPER, Price, samples_cost
 from t2jax.laws.problem import EXACT, Choice, Problem, minimise
 from t2jax.laws.record import Fit
@@ -132,8 +133,18 @@ def warnings_of(fit: Fit, problem: Problem, choice: Choice) -> list[str]:
     for end, name in ((low, 'smallest'), (high, 'largest')):
         if 0.99 * end <= choice.params <= 1.01 * end:
             said.append(f'the optimum is the {name} size trained, {end:.4g}: nothing measured lies beyond it')
-    if min(np.log(choice.params) - problem.low, problem.high - np.log(choice.params)) < 1e-6:
+    below, above = np.log(choice.params) - problem.low, problem.high - np.log(choice.params)
+    if above < 1e-6 and problem.high < np.log(_sizes_considered(fit)[1]) - 1e-6:
+        said.append(
+            f'the optimum is the largest size of which the budget pays a sample, {choice.params:.4g} parameters'
+        )
+    elif min(below, above) < 1e-6:
         said.append(f'the optimum lies at the edge of the sizes considered, {choice.params:.4g} parameters')
+    if isinstance(problem.price, BandwidthPrice) and choice.samples > problem.price.batch:
+        said.append(
+            f'{choice.samples:.4g} samples are more than the {problem.price.batch:g} rows decoded at once, but the '
+            "price reads the prompt's cache once a step for all of them: it is too low"
+        )
     return said + problem.price.warnings(choice.params)
 
 

@@ -7,29 +7,41 @@ import numpy as np
 
 from t2jax.laws.problem import Choice, Problem
 from t2jax.laws.record import Fit
+from t2jax.laws.selection import MajorityVote, Verifier
 
 LEVELS = (80, 95)
-_ROUNDS = {False: 4, True: 6}  # of `minimise`, without and with an exchange of tokens and samples: N good to 1 %
+# refits at most, of a law of k, where every prediction is an integral over questions: a plan has to answer at once
+_MOST = {Verifier: 100, MajorityVote: 20}
+_ROUNDS = {False: 4, True: 6}  # of `minimise`, without and with k to be chosen: N good to 1 %
+
+
+def most_refits(problem: Problem) -> int | None:
+    """Return how many refits a problem is posed to at most; None where to all."""
+    return None if problem.law.single_pass else _MOST.get(type(problem.selection))
 
 
 def refits_of(problem: Problem, fit: Fit) -> Problem | None:
-    """Pose a fit's problem to all its bootstrap refits at once; None where it has none."""
+    """Pose a fit's problem to all its bootstrap refits at once, to the first where that is slow; None without any."""
     if not fit.replicates:
         return None
     values = np.array([fit.replicates[name] for name in problem.law.parameters], np.float64)
-    values = values[:, np.isfinite(values).all(0)]
+    values = values[:, np.isfinite(values).all(0)][:, : most_refits(problem)]
     return replace(problem, parameters=dict(zip(problem.law.parameters, values[:, :, None])))
 
 
-def choose_again(refits: Problem) -> tuple[dict[str, dict[str, list[float]]], float]:
-    """Return the bands of N, D, D/N, k and the value at each refit's own optimum, and the share of those at an edge."""
-    found = refits.optimum(_ROUNDS[refits.exchanges])
+def choose_again(refits: Problem, chosen: Choice) -> tuple[dict[str, dict[str, list[float]]], float]:
+    """Return bands, and the share of refits whose optimum is at an edge of the sizes.
+
+    Those of N, D, D/N and k are of each refit's own optimum, that of the value of what the refits say of the chosen N,
+    D and k.
+    """
+    found = refits.optimum(_ROUNDS[refits.chooses_samples])
     columns = {
         'params': found.params,
         'tokens': found.tokens,
         'tokens_per_param': found.tokens / found.params,
         'samples': found.samples,
-        'value': found.value,
+        'value': refits.value(*chosen[:3])[:, 0],
     }
     log_params = np.log(found.params)
     at_edge = np.minimum(log_params - refits.low, refits.high - log_params) < 1e-6

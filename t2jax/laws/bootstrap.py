@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from t2jax.laws.accuracy import ACCURACY_OF_LOSS, isoflop_weights
-from t2jax.laws.fit import Problem, check, float64_on_cpu, pose, rows_of
+from t2jax.laws.fit import FitProblem, check, float64_on_cpu, pose, rows_of
 from t2jax.laws.forms import CHINCHILLA, LAWS, T2_ACCURACY
 from t2jax.laws.lm import Search
 from t2jax.laws.observations import Observations
@@ -127,7 +127,7 @@ def _refit_accuracy(
 
 
 def _search(
-    problem: Problem,
+    problem: FitProblem,
     parameters: Mapping[str, float],
     draws: np.ndarray,
     targets: np.ndarray,

@@ -69,7 +69,8 @@ def _log_errors(fit: Fit, near: Observations, over: Observations) -> tuple[float
     if law.single_pass or near.measure[0] not in LOG_OF_MEAN:
         return None
     near, over = (where(rows, rows.pass_at_k > 0) for rows in (near, over))
-    if not len(near) or not len(over):
+    # of several tasks the nll is the mean of such logs, which no pass@k is the exponential of
+    if not len(near) or not len(over) or not np.allclose(near.nll, -np.log(near.pass_at_k)):
         return None
     errors = []
     for rows in (near, over):

@@ -43,7 +43,7 @@ def float64_on_cpu() -> ExitStack:
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class FitProblem:
     """What one search minimises: a law, an objective, rows with their weights, and the box of fit coordinates."""
 
     law: Law
@@ -84,14 +84,14 @@ class Problem:
         return np.clip(starts, self.low, self.high)
 
 
-def pose(law: Law, objective: str, rows: Observations, weight: np.ndarray | float = 1.0) -> Problem:
+def pose(law: Law, objective: str, rows: Observations, weight: np.ndarray | float = 1.0) -> FitProblem:
     """Pose the fit of `law` to `rows`, each weighed by its own weight times `weight`."""
     target = getattr(rows, law.target)
     scale = _typical(target)
     span = (np.log(scale / COEFFICIENT_SPAN), np.log(scale * COEFFICIENT_SPAN))
     low, high = np.array([span if is_coefficient(law, name) else law.bounds[name] for name in law.parameters]).T
     centre = tuple(np.exp(np.mean(np.log(column))) for column in (rows.params, rows.tokens, rows.k))
-    return Problem(law, objective, rows, _weights(rows, target, objective) * weight, low, high, centre)
+    return FitProblem(law, objective, rows, _weights(rows, target, objective) * weight, low, high, centre)
 
 
 def _typical(target: np.ndarray) -> float:
@@ -208,7 +208,7 @@ def check(law: Law, observations: Observations, objective: str, starts: int) -> 
             raise ValueError(f'log-huber takes logs and some {part.target} is 0; use sse or drop those rows')
 
 
-def solve(problem: Problem, starts: np.ndarray, route: str = 'projected') -> Best:
+def solve(problem: FitProblem, starts: np.ndarray, route: str = 'projected') -> Best:
     """Search from `starts` (one row of fit coordinates each) and keep the best."""
     law, weight, target = problem.law, problem.weight, problem.target
     box = problem.low, problem.high
@@ -256,7 +256,7 @@ def solve(problem: Problem, starts: np.ndarray, route: str = 'projected') -> Bes
     )
 
 
-def _bound_warnings(problem: Problem, z: np.ndarray) -> Iterator[str]:
+def _bound_warnings(problem: FitProblem, z: np.ndarray) -> Iterator[str]:
     law = problem.law
     for name, value, least, most in zip(law.parameters, z, problem.low, problem.high):
         if is_coefficient(law, name) and value < least + np.log(1e3):

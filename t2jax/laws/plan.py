@@ -4,12 +4,13 @@ Needs numpy alone, so that `t2jax plan` answers at once.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from t2jax.laws.allocation import as_dict, problem_of, warnings_of
-from t2jax.laws.bands import band, choose_again, refits_of, regret
+from t2jax.laws.bands import band, choose_again, most_refits, refits_of, regret
 from t2jax.laws.budgets import Budget, EndToEnd, Separate, whole
 from t2jax.laws.forms import LAWS
 from t2jax.laws.prices import PAPER, Price, samples_paid
@@ -29,10 +30,10 @@ def plan(
     Returns budget, price and selection in words and numbers, warnings, and `choices` by law. Each has target ('nll',
     'pass_at_k', or 'success' with a selection other than coverage), the optimum, k a real number, as params, tokens,
     tokens_per_param, samples and value; `whole`, the best of whole k as the same; `bands` of the optimum, by the same
-    names, None without bootstrap refits; `chinchilla`, Chinchilla's pick at the same budgets; `second_best`, of the
-    sizes trained; `curve`, the predicted value against N; `params_range`, of the sizes trained; warnings. A single-pass
-    law chooses for one sample; its `samples` are what the inference budget then pays, in `whole` 0 where that is less
-    than one.
+    names, None without bootstrap refits; `refits`, how many the bands are of; `chinchilla`, Chinchilla's pick at the
+    same budgets; `second_best`, of the sizes trained; `curve`, the predicted value against N; `params_range`, of the
+    sizes trained; warnings. A single-pass law chooses for one sample; its `samples` are what the inference budget then
+    pays, in `whole` 0 where that is less than one.
 
     Raises ValueError for budgets that buy no model and for a selection that no law given can predict.
     """
@@ -73,7 +74,7 @@ def _plan_law(fit: Fit, budget: Budget, price: Price, selection: Selection, chin
     best = problem.best(problem.optimum())
     bought = problem.whole_near(best)
     refits = refits_of(problem, fit)
-    bands, at_edge = (None, 0.0) if refits is None else choose_again(refits)
+    bands, at_edge = (None, 0.0) if refits is None else choose_again(refits, best)
     if once:
         paid = 1.0 if budget.inference is None else float(samples_paid(price, best.params, budget.inference))
         shown, shown_whole = best._replace(samples=paid), bought._replace(samples=max(0.0, float(whole(paid))))
@@ -97,14 +98,19 @@ def _plan_law(fit: Fit, budget: Budget, price: Price, selection: Selection, chin
 def _doubts(fit: Fit, problem: Problem, best: Choice, at_edge: float) -> list[str]:
     """Say what the bands lack, and where an optimum is no bracketed one in k."""
     said = []
-    if problem.exchanges and best.samples < 1.001:
-        said.append('the optimum draws one sample: more are not worth the tokens they cost')
+    if problem.chooses_samples and best.samples < 1.001:
+        said.append('the optimum draws one sample: the law predicts nothing better of more at this budget')
     if not fit.replicates:
-        said.append('the fit holds no bootstrap refits, so there are no bands: fit it with a bootstrap')
-    if at_edge > 0.05:
         said.append(
-            f'{at_edge:.0%} of the refits choose a size at the edge of those considered: the bands are cut there'
+            f'the fit holds no bootstrap refits, so there are no bands: `t2jax fit TABLE --law {fit.law} --out '
+            'fit.json` gives bands; for a study TABLE is WORKDIR/observations.csv'
         )
+    refits, most = max(map(len, fit.replicates.values()), default=0), most_refits(problem)
+    if most and refits > most:
+        said.append(f'the bands are of the first {most} of {refits} refits, so that the answer comes at once')
+    if at_edge > 0.05:
+        edge = 'at the edge of those considered or paid: the bands are cut there'
+        said.append(f'{at_edge:.0%} of the refits choose a size {edge}')
     return said
 
 
@@ -121,12 +127,13 @@ def _chinchilla(problem: Problem, refits: Problem | None, bought: Choice, fit: F
     if not LAWS[fit.law].single_pass:
         once = problem_of(fit, Separate(budget.train), price, problem.selection)
     pick = once.best(once.optimum())
-    samples = 1.0 if budget.inference is None else float(whole(samples_paid(price, pick.params, budget.inference)))
-    found = {'by': fit.law, **as_dict(pick), 'samples': max(0, int(samples)), 'value': None}
-    if samples < 1:
-        return {**found, 'worse_by': None, 'bands': None, 'better_in': None}
-    pick = pick._replace(samples=samples, value=float(problem.value(pick.params, pick.tokens, samples).item()))
-    return {**found, 'value': pick.value, **regret(problem, refits, bought, pick)}
+    found = {'by': fit.law, 'warnings': warnings_of(fit, once, pick)}
+    apart = replace(problem, budget=budget)
+    if whole(budget.most_samples(price, pick.params)) < 1:
+        none = {'samples': 0, 'value': None, 'worse_by': None, 'bands': None, 'better_in': None}
+        return {**found, **as_dict(pick), **none}
+    pick = apart.best(apart.whole_at_sizes(np.array([pick.params])))
+    return {**found, **as_dict(pick), 'samples': int(pick.samples), **regret(problem, refits, bought, pick)}
 
 
 def _second_best(problem: Problem, refits: Problem | None, bought: Choice, fit: Fit) -> dict[str, Any] | None:

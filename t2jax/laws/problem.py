@@ -1,7 +1,8 @@
 """The search for the best N, D and k: a fitted law, or many refits of it at once, against a budget.
 
 With separate budgets N alone is free: D = C / (6 N), k = C_inf / (2 N) at the paper's price (T2, "Inference
-correction"). With one budget for both, tokens are exchanged for samples too. Needs numpy alone.
+correction"). k is free too where it costs tokens, with one budget for both, and where more samples may do worse, as
+with a majority vote. Needs numpy alone.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from t2jax.laws.selection import Selection, predict
 Array = Any
 
 EXACT = 20  # rounds of `minimise` after which log N is good to 1e-9
+_PER_SIZE = 10  # rounds after which the best share of samples at a given size is good to 1e-6
 _NEAR = 4  # whole numbers of samples to try on either side of the best fractional one
 
 
@@ -48,25 +50,29 @@ class Problem:
         return 1.0 if self.law.target == 'nll' else -1.0
 
     @property
-    def exchanges(self) -> bool:
-        """Tell whether tokens and samples are paid from one purse."""
-        return isinstance(self.budget, EndToEnd) and not self.law.single_pass
+    def chooses_samples(self) -> bool:
+        """Tell whether k is to be chosen beside N: it costs tokens, or fewer samples than are paid may do better."""
+        if self.law.single_pass:
+            return False
+        if isinstance(self.budget, EndToEnd):
+            return True
+        return self.budget.inference is not None and not self.selection.more_is_better
 
     def value(self, params: Array, tokens: Array, samples: Array) -> np.ndarray:
         """Predict the law's target, nan where there are no tokens to train on."""
         tokens = np.where(tokens > 0, tokens, np.nan)
         return predict(self.law, self.parameters, self.selection, params, tokens, samples)
 
-    def spend(self, params: Array, trade: Array = np.inf) -> Choice:
+    def spend(self, params: Array, trade: Array = -np.inf) -> Choice:
         """Spend the budget on a model of N = `params`, on as many samples as it pays.
 
-        Where tokens and samples have one purse, 1 / (1 + e^`trade`) of what one sample leaves goes to further samples.
+        Where k is to be chosen, 1 / (1 + e^-`trade`) of what one sample leaves is spent on further samples.
         """
         most = self.budget.most_samples(self.price, params)
         if self.law.single_pass:
             most = np.ones_like(most)
-        elif self.exchanges:
-            most = 1 + (most - 1) / (1 + np.exp(np.minimum(trade, 700.0)))
+        elif self.chooses_samples:
+            most = 1 + (most - 1) / (1 + np.exp(-np.maximum(trade, -700.0)))
         return self.draw(params, np.maximum(most, 1.0))
 
     def draw(self, params: Array, samples: Array) -> Choice:
@@ -79,7 +85,7 @@ class Problem:
         """Find the best N, D and k, k a real number: arrays [R]."""
         refits = max(np.size(value) for value in self.parameters.values())
         box = [(self.low, self.high)]
-        if self.exchanges:
+        if self.chooses_samples:
             box.append(_trades(self.budget.most_samples(self.price, np.exp(self.low))))
         low, high = (np.tile([side[end] for side in box], (refits, 1)) for end in (0, 1))
         at = minimise(lambda x, *rest: self.sign * self.spend(np.exp(x), *rest).value, low, high, rounds)
@@ -95,16 +101,17 @@ class Problem:
 
     def at_sizes(self, params: np.ndarray) -> Choice:
         """Choose D and k, a real number, for each of some sizes, by a single fit."""
-        if not self.exchanges:
+        if not self.chooses_samples:
             return _flat(self.spend(params))
         low, high = _trades(self.budget.most_samples(self.price, np.exp(self.low)))
         box = [np.full((len(params), 1), end) for end in (low, high)]
-        trade = minimise(lambda z: self.sign * self.spend(params[:, None], z).value, *box, EXACT)
+        trade = minimise(lambda z: self.sign * self.spend(params[:, None], z).value, *box, _PER_SIZE)
         return _flat(self.spend(params, trade[:, 0]))
 
     def best(self, choices: Choice) -> Choice:
-        """Return the best of several choices."""
-        i = np.argmin(losses(self.sign * choices.value))
+        """Return the best of several choices, the first of equals."""
+        loss = losses(self.sign * choices.value)
+        i = np.argmax(loss <= loss.min() + 1e-12 * np.abs(loss.min()))
         return Choice(*(float(column[i]) for column in choices))
 
     def whole_near(self, choice: Choice) -> Choice:
@@ -116,7 +123,7 @@ class Problem:
         """Choose D and a whole k for each of some sizes, by a single fit."""
         k = whole(self.at_sizes(params).samples)
         fewer = _flat(self.draw(params, k))
-        if not self.exchanges:  # all is spent: one sample more is not paid
+        if not self.chooses_samples:  # one sample more is not paid
             return fewer
         more = _flat(self.draw(params, k + 1))
         better = losses(self.sign * more.value) < losses(self.sign * fewer.value)
@@ -129,8 +136,11 @@ def _flat(choice: Choice) -> Choice:
 
 
 def _trades(most_samples: float) -> tuple[float, float]:
-    """Return the range of `trade`: from next to nothing for training to next to nothing for further samples."""
-    return -12.0, 12.0 + np.log(most_samples)
+    """Return the range of `trade`: from next to nothing for further samples to next to nothing for all else.
+
+    Of equals `minimise` keeps the first, here the fewest samples.
+    """
+    return -12.0 - np.log(most_samples), 12.0
 
 
 def losses(values: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ MAX_STEPS = 200
 
 
 class Points(NamedTuple):
-    """Where a law is asked: N, D and k, of equal lengths."""
+    """Where a law is asked: N, D and k, of equal lengths; or one number where the terms asked for do not use it."""
 
     params: Array
     tokens: Array
@@ -61,8 +61,8 @@ def make_design(law: Law, rows: Observations, target: np.ndarray, weight: np.nda
     rest = np.einsum('...r,...rk->...', of_run, (left - by_k[..., None, :]) ** 2)
     run, ks = grid[:, 0], rows.k[grid[0]]
     return Design(
-        points=Points(rows.params[run], rows.tokens[run], np.ones(len(run))),
-        contrasts=Points(np.ones_like(ks), np.ones_like(ks), ks),
+        points=Points(rows.params[run], rows.tokens[run], np.array(1.0)),
+        contrasts=Points(np.array(1.0), np.array(1.0), ks),
         target=np.concatenate([by_run, by_k], -1),
         weight=np.concatenate([of_run * len(ks), np.broadcast_to(total, by_k.shape)], -1),
         rest=rest,
@@ -85,7 +85,8 @@ def _terms(law: Law, exponents: Array, points: Points, xp: ModuleType) -> Array:
     given = dict(zip(law.exponents, exponents))
     units = [given | {name: float(name == unit) for name in law.linear} for unit in law.linear]
     terms = [law.predict(parameters, points.params, points.tokens, points.k, xp) for parameters in units]
-    return xp.stack([xp.broadcast_to(term, points.params.shape) for term in terms], -1)
+    shape = np.broadcast_shapes(*(column.shape for column in points))
+    return xp.stack([xp.broadcast_to(term, shape) for term in terms], -1)
 
 
 def _columns(law: Law, exponents: Array, design: Design, xp: ModuleType) -> Array:

@@ -169,7 +169,7 @@ def resampled(
         sizes.append(len(names))
 
     def replicates() -> Iterator[Observations]:
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng([seed, 1])  # apart from the draws of runs, which may have the same seed
         rows = _tabulate(ordered, starts, ks, *_means(values, starts, np.ones(len(ordered))), estimator)
         for _ in range(n):
             drawn = np.concatenate([rng.multinomial(size, np.full(size, 1 / size)) for size in sizes])

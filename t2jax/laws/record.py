@@ -78,13 +78,19 @@ def fit_from_dict(values: Mapping[str, Any], source: str = 'this fit') -> Fit:
         raise ValueError(f'{source} lacks {", ".join(missing)}; fit it again')
     if values['law'] not in LAWS:
         raise ValueError(f'{source} is of the unknown law {values["law"]!r}; the laws are {", ".join(LAWS)}')
-    expected = LAWS[values['law']].parameters
-    if set(values['parameters']) != set(expected):
+    expected, parameters = LAWS[values['law']].parameters, values['parameters']
+    numbers = parameters.values() if isinstance(parameters, Mapping) else [None]
+    if not all(isinstance(value, int | float) and np.isfinite(value) for value in numbers):
+        raise ValueError(f'{source} is damaged: its parameters have to be finite numbers by name; fit it again')
+    if set(parameters) != set(expected):
         raise ValueError(
             f'{source} has parameters {", ".join(values["parameters"])}; {values["law"]} has {", ".join(expected)}'
         )
     kept = {f.name: values[f.name] for f in fields(Fit)}
-    kept['replicates'] = {name: tuple(drawn) for name, drawn in kept['replicates'].items()}
+    try:
+        kept['replicates'] = {name: tuple(map(float, drawn)) for name, drawn in kept['replicates'].items()}
+    except (AttributeError, TypeError, ValueError):
+        raise ValueError(f'{source} is damaged: its replicates have to be numbers by parameter; fit it again') from None
     return Fit(**{name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()})
 
 
@@ -105,5 +111,5 @@ def load_fit(path: str | Path) -> Fit:
     try:
         values = json.loads(Path(path).read_text(encoding='utf-8'))
     except ValueError as error:  # not JSON, or not text
-        raise ValueError(f'{path} is not a JSON file ({error}); fit it again') from None
+        raise ValueError(f'{path} is not a JSON file ({error}); give what `t2jax fit TABLE --out` wrote') from None
     return fit_from_dict(values, str(path))

@@ -23,6 +23,10 @@ class Selection(Protocol):
     def name(self) -> str:
         """A few words, for tables."""
 
+    @property
+    def more_is_better(self) -> bool:
+        """Tell whether one more sample never lowers the chance, whatever p is."""
+
     def chance(self, p: Array, k: Array) -> np.ndarray:
         """Return the chance that the chosen of k >= 1 samples is right, each of them being right with chance p."""
 
@@ -35,6 +39,7 @@ class Coverage:
     """Any right sample counts, as if by a perfect verifier: pass@k = 1 - (1 - p)^k."""
 
     name = 'coverage'
+    more_is_better = True
 
     def chance(self, p: Array, k: Array) -> np.ndarray:
         return -np.expm1(k * _log_rest(p))
@@ -62,6 +67,10 @@ class Verifier:
     def name(self) -> str:
         return f'verifier accepting {self.true_positive:.3g} of right and {self.false_positive:.3g} of wrong samples'
 
+    @property
+    def more_is_better(self) -> bool:
+        return self.true_positive >= self.false_positive
+
     def chance(self, p: Array, k: Array) -> np.ndarray:
         accepted = self.false_positive + p * (self.true_positive - self.false_positive)
         rest = _log_rest(accepted)
@@ -81,15 +90,16 @@ class MajorityVote:
     """
 
     name = 'majority vote'
+    more_is_better = False  # where p is below one half
 
     def chance(self, p: Array, k: Array) -> np.ndarray:
         from scipy.special import betainc  # here: most plans need no scipy, and it takes longer than they do
 
         # P(Binomial(2 m - 1, p) >= m) is the distribution function of Beta(m, m) at p; 2 m samples do no better
-        return _between_whole(lambda m: betainc(m, m, p), k)
+        return _between_whole(lambda m, p: betainc(m, m, p), k, p)
 
     def mean(self, a: Array, b: Array, k: Array) -> np.ndarray:
-        return _between_whole(lambda m: _chance_above(a, b, m), k)
+        return _between_whole(_chance_above, k, a, b)
 
 
 COVERAGE = Coverage()
@@ -126,12 +136,17 @@ def _log_rest(p: Array) -> np.ndarray:
     return np.log1p(-np.minimum(p, 1 - 2.0**-53))
 
 
-def _between_whole(value: Callable[[np.ndarray], np.ndarray], k: Array) -> np.ndarray:
-    """Interpolate between whole k a function of m, half of the smallest even number that is at least k."""
+def _between_whole(value: Callable[..., np.ndarray], k: Array, *given: Array) -> np.ndarray:
+    """Interpolate value(m, *given) between whole k, m being half of the smallest even number that is at least k."""
+    k, *given = np.broadcast_arrays(k, *given)
     whole = np.floor(k)
-    share = k - whole
-    now = value(np.ceil(whole / 2))
-    return now if not np.any(share) else now + share * (value(np.ceil((whole + 1) / 2)) - now)
+    m, m_of_next = np.ceil(whole / 2), np.ceil((whole + 1) / 2)
+    found = np.array(value(m, *given))
+    between = (k > whole) & (m_of_next > m)
+    if np.any(between):
+        now, later = found[between], value(m_of_next[between], *(x[between] for x in given))
+        found[between] = now + (k - whole)[between] * (later - now)
+    return found
 
 
 _STEP = 0.5  # of the trapezoid rule in logit p, at most, and in standard deviations: then its error is 1e-6
@@ -182,11 +197,19 @@ def _beta_nodes(a: np.ndarray, b: np.ndarray, k: np.ndarray) -> tuple[np.ndarray
     return logits, density / (density.sum(-1) + beyond)[..., None]
 
 
-def _chance_above(a: Array, b: Array, m: Array) -> np.ndarray:
-    """Compute P(Y < p), p ~ Beta(a, b) and Y ~ Beta(m, m): the average, over the narrower, of the other's function."""
+def _chance_above(m: Array, a: Array, b: Array) -> np.ndarray:
+    """Compute P(Y < p), p ~ Beta(a, b) and Y ~ Beta(m, m): for m = 1 the mean p."""
+    m, a, b = np.broadcast_arrays(*(np.asarray(x, np.float64) for x in (m, a, b)))
+    found, many = np.array(a / (a + b)), m > 1
+    if np.any(many):
+        found[many] = _chance_above_many(m[many], a[many], b[many])
+    return found
+
+
+def _chance_above_many(m: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Average, over the narrower of p ~ Beta(a, b) and Y ~ Beta(m, m), the other's distribution function."""
     from scipy.special import betainc
 
-    a, b, m = np.broadcast_arrays(*(np.asarray(x, np.float64) for x in (a, b, m)))
     wide = 1 / a + 1 / b > 2 / m
     narrower, other = ([np.where(which, m, x) for x in (a, b)] for which in (wide, ~wide))
     mean = mean_under_beta(lambda p, _, a, b: betainc(a, b, p), *narrower, 1.0, *other)

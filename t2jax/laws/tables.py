@@ -237,7 +237,7 @@ def check_rows(table: Table, columns: Any, key: str) -> None:
             said = f'{key} {value!r}' if isinstance(value, str) else f'{key} = {value:g}'
             raise ValueError(
                 f'{table.at(row)}: run {run!r}, task {task!r}, {said} is already on {table.unit} '
-                f'{table.numbers[first]}; keep one of the two'
+                f'{table.numbers[first]}; keep one, or name two runs apart in a column run'
             )
         if trained.setdefault(run, (params, tokens)) != (params, tokens):
             raise ValueError(

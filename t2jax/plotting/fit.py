@@ -7,27 +7,21 @@ from typing import Any
 
 import numpy as np
 
+from t2jax.laws.bands import LEVELS, band
 from t2jax.laws.compare import Comparison
+from t2jax.laws.forms import LAWS
 from t2jax.laws.observations import MEASURES
 from t2jax.laws.record import Fit, fit_to_dict
 from t2jax.plotting.labels import human_error, human_percent, law_name
 from t2jax.plotting.table import WIDTH
-
-LEVELS = (80, 95)
 
 
 def intervals(fit: Fit) -> dict[str, Any]:
     """Describe a fit for --json: percentile intervals by parameter and level in place of the replicates."""
     values = fit_to_dict(fit)
     replicates = values.pop('replicates')
-    values['intervals'] = {
-        name: {str(level): _interval(drawn, level) for level in LEVELS} for name, drawn in replicates.items()
-    }
+    values['intervals'] = {name: band(np.array(drawn)) for name, drawn in replicates.items()}
     return values
-
-
-def _interval(drawn: Sequence[float], level: int) -> list[float]:
-    return np.percentile(drawn, [50 - level / 2, 50 + level / 2]).tolist()
 
 
 def fit_lines(fits: Sequence[Fit], n_left_out: int = 0) -> str:
@@ -45,7 +39,7 @@ def fit_lines(fits: Sequence[Fit], n_left_out: int = 0) -> str:
     lines.append(f'  {"":8}{fit.objective:>12}' + ''.join(f'{h:>26}' for h in heads))
     lines[-1] += ''.join(f'{other.objective:>14}' for other in others)
     for name, value in fit.parameters.items():
-        bands = [_interval(fit.replicates[name], level) for level in LEVELS] if fit.replicates else []
+        bands = band(np.array(fit.replicates[name])).values() if fit.replicates else []
         cells = [f'{low:.5g} to {high:.5g}' for low, high in bands]
         line = f'  {name:8}{value:>12.6g}' + ''.join(f'{cell:>26}' for cell in cells)
         lines.append(line + ''.join(f'{other.parameters[name]:>14.6g}' for other in others))
@@ -54,7 +48,8 @@ def fit_lines(fits: Sequence[Fit], n_left_out: int = 0) -> str:
         lines.append(f'  intervals: {len(next(iter(fit.replicates.values())))} refits to redrawn {drawn}')
     notes = list(fit.warnings)
     if fit.measure != 'unknown':
-        notes.insert(0, f'nll is {MEASURES[fit.measure]}')
+        averaged = ', averaged over tasks' if fit.task == 'macro' else ''
+        notes.insert(0, f'nll is {MEASURES[fit.measure]}{averaged}')
     if n_left_out:
         notes.append(f'{n_left_out} rows were not measured (no sample was right) and are left out')
     for note in notes:
@@ -89,7 +84,8 @@ def comparison_lines(found: Sequence[Comparison], overtrained_from: float) -> st
         cells = (s.in_sample, s.null_in_sample, s.held_out, s.null_held_out)
         numbers = ''.join(f'{human_error(v):>{w}}' for v, w in zip(cells, (12, 9, 12, 9)))
         beaten = '' if s.held_out < s.null_held_out else '  loses to its null'
-        lines.append(f'{law_name(one.law):<24}{one.target:<10}{numbers}{beaten}')
+        predicts = 'nll, k = 1' if LAWS[one.law].single_pass else one.target
+        lines.append(f'{law_name(one.law):<24}{predicts:<10}{numbers}{beaten}')
     together = sorted((one for one in scored if one.log_errors), key=lambda one: one.log_errors[1])
     if together:
         lines += ['', 'All on one scale, the mean |log(predicted pass@k / observed)|:', '']
@@ -97,7 +93,8 @@ def comparison_lines(found: Sequence[Comparison], overtrained_from: float) -> st
         for one in together:
             inside, outside, null_inside, null_outside = one.log_errors
             numbers = f'{inside:>12.3f}{null_inside:>9.3f}{outside:>12.3f}{null_outside:>9.3f}'
-            lines.append(f'{law_name(one.law):<24}{"":<10}{numbers}')
+            beaten = '' if outside < null_outside else '  loses to its null'
+            lines.append(f'{law_name(one.law):<24}{"":<10}{numbers}{beaten}')
     for one in found:
         if one.refused:
             lines += textwrap.wrap(f'! {one.law}: {one.refused}', WIDTH, subsequent_indent='  ')

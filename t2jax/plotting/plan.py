@@ -24,6 +24,8 @@ def plan_lines(plan: dict[str, Any]) -> str:
             lines += _wrapped(sentence, '  ')
         for warning in choice['warnings']:
             lines += _wrapped(f'! {warning}', '  ')
+        if choice['chinchilla'] and choice['chinchilla']['warnings']:
+            lines += _wrapped(f"! Chinchilla's pick: {'; '.join(choice['chinchilla']['warnings'])}", '  ')
     lines += [line for warning in plan['warnings'] for line in ['', *_wrapped(f'! {warning}', '')]]
     return '\n'.join(lines)
 
@@ -98,5 +100,6 @@ def _samples(k: float) -> str:
 
 def _wrapped(text: str, indent: str) -> list[str]:
     """Break a sentence into lines, but not between a number and its %."""
-    lines = textwrap.wrap(text.replace(' %', '\xa0%'), WIDTH, initial_indent=indent, subsequent_indent=indent + '  ')
+    text, ends = text.replace(' %', '\xa0%'), {'initial_indent': indent, 'subsequent_indent': indent + '  '}
+    lines = textwrap.wrap(text, WIDTH, break_on_hyphens=False, **ends)
     return [line.replace('\xa0', ' ') for line in lines]

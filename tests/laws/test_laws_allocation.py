@@ -7,7 +7,7 @@ from made_up import make_fit
 from t2jax.laws.allocation import allocate, best_allocation, cheapest, problem_of, size_ceiling
 from t2jax.laws.budgets import EndToEnd, Separate
 from t2jax.laws.forms import CHINCHILLA, LOG_BILINEAR, T2_ACCURACY, T2_NLL
-from t2jax.laws.hardware import TransformerPrice
+from t2jax.laws.hardware import BandwidthPrice, TransformerPrice
 from t2jax.laws.prices import PAPER, MeasuredPrice, PaperPrice, samples_cost, samples_paid
 from t2jax.laws.problem import EXACT, minimise
 from t2jax.laws.selection import MajorityVote, Verifier
@@ -79,7 +79,8 @@ def test_an_optimum_at_the_edge_is_said():
     assert 'the optimum lies at the edge of the sizes considered, 1e+12 parameters' in free['warnings']
     bound = best_allocation(fit_of(T2_NLL, worse_when_small), train_flops=1e20, inference_flops=2e9)
     assert bound['params'] == pytest.approx(1e9) and bound['samples'] == pytest.approx(1.0)
-    assert any('at the edge' in sentence for sentence in bound['warnings'])
+    assert 'the optimum is the largest size of which the budget pays a sample, 1e+09 parameters' in bound['warnings']
+    assert not any('at the edge' in sentence for sentence in bound['warnings'])
 
 
 def test_a_budget_that_buys_nothing_is_refused():
@@ -235,6 +236,36 @@ def test_a_selection_moves_the_optimum_to_larger_models():
     assert covered['value'] > by_check['value'] > by_vote['value']
     with pytest.raises(ValueError, match='t2-nll does not say how success is spread over questions'):
         allocate(fit_of(T2_NLL, TOY), budget, selection=MajorityVote())
+
+
+@pytest.mark.parametrize('inference', [2e10, 2e9])
+@pytest.mark.parametrize(
+    ('selection', 'theta0'),
+    [(MajorityVote(), 2.0), (Verifier(0.3, 0.6), 2.0), (MajorityVote(), 4.5)],
+    ids=['vote', 'bad check', 'vote on an easy task'],
+)
+def test_where_more_samples_may_hurt_their_number_is_the_best_by_brute_force(selection, theta0, inference):
+    fit = fit_of(T2_ACCURACY, HARD | {'theta0': theta0})
+    problem = problem_of(fit, Separate(1e19, inference), selection=selection)
+    best = allocate(fit, problem.budget, selection=selection, integer=True)
+    k = np.arange(1.0, 160.0, 2.0)[:, None]  # a vote of one sample more is no better
+    params = np.geomspace(1e6, inference / (2 * k[:, 0]), 301, axis=1)
+    values = problem.value(params, 1e19 / (6 * params), k).max(1)
+    assert best['samples'] == k[values.argmax(), 0] and best['value'] >= values.max() * (1 - 1e-9)
+    assert best['value'] == pytest.approx(values.max(), rel=1e-4)
+    fractional = allocate(fit, problem.budget, selection=selection)
+    assert fractional['samples'] == pytest.approx(best['samples'], abs=1) and fractional['samples'] >= 1
+    if theta0 == 2.0:
+        assert best['samples'] == 1 and best['value'] == pytest.approx(0.1039, abs=5e-5)
+
+
+def test_more_samples_than_rows_at_once_are_said():
+    for batch in (8, 10_000):
+        price = BandwidthPrice(TransformerPrice(prompt=500, answer=100), 'v5e', batch=batch)
+        best = allocate(fit_of(T2_NLL, TOY), Separate(1e19, float(samples_cost(price, 3e7, 50.0))), price=price)
+        assert 8 < best['samples'] < 10_000
+        said = any('samples are more than the 8 rows decoded at once' in text for text in best['warnings'])
+        assert said == (batch == 8) == any('decoded at once' in text for text in best['warnings'])
 
 
 def test_a_law_of_compute_alone_goes_to_the_edge_and_says_so():

@@ -96,8 +96,8 @@ def test_one_binding_bound_is_not_the_unbounded_solution_cut_off():
 
 def squares(law, design, exponents):
     """Minimise the squares of a design over the coefficients, by scipy, at given exponents."""
-    columns = projection._columns(law, exponents, design, np)
     root = np.sqrt(design.weight)
+    columns = projection._columns(law, exponents, design, np)
     return nnls(columns * root[:, None], design.target * root)[1] ** 2 + design.rest
 
 

@@ -92,6 +92,9 @@ def test_extra_keys_do_not_replace_the_fit(tmp_path, fit):
             "is of the unknown law 'kaplan'; the laws are chinchilla, t2-nll, t2-accuracy, per-k, log-bilinear",
         ),
         ({'law': 'chinchilla'}, 'chinchilla has E, A, B, alpha, beta'),
+        ({'parameters': [1]}, 'is damaged: its parameters have to be finite numbers by name'),
+        ({'parameters': {'E': 'x'}}, 'is damaged: its parameters have to be finite numbers by name'),
+        ({'replicates': {'E': ['x']}}, 'is damaged: its replicates have to be numbers by parameter'),
     ],
 )
 def test_another_record_is_refused(tmp_path, fit, change, sentence):

@@ -134,6 +134,13 @@ def test_laws_without_a_distribution_refuse_all_but_coverage(law):
             predict(law, {}, selection, 1e7, 1e9, 2.0)
 
 
+@pytest.mark.parametrize('selection', [*SELECTIONS, Verifier(0.5, 0.5)], ids=lambda s: s.name)
+def test_more_samples_are_better_where_it_is_said(selection):
+    p, k = np.linspace(0.01, 0.99, 99)[:, None], np.arange(1.0, 60.0)
+    worse = np.diff(selection.chance(p, k)) < -1e-12
+    assert np.any(worse) != selection.more_is_better
+
+
 @pytest.mark.parametrize('rates', [(1.1, 0.0), (0.5, -0.1), (np.nan, 0.0)])
 def test_a_rate_that_is_none_is_refused(rates):
     with pytest.raises(ValueError, match='a verifier accepts with a chance from 0 to 1'):

@@ -133,7 +133,7 @@ CELLS = [
     ('params,tokens,k,nll,pass_at_k,se\n1,1,1,1,1,1\n', 'column se is of nll or of pass_at_k, one cannot tell'),
     ('params,tokens,k,nll,measure\n1,1,1,1,guess\n', "AT 1: measure is 'guess'; it has to be one of likelihood,"),
     ('params,tokens,k,nll,pass_at_k\n1,1,1,,0\n1,1,2,,0.1\n1,1,3,1,.2\n', 'AT 2: nll is empty'),
-    (GOOD + 'a,x,1e6,2e7,2,1\n', "AT 3: run 'a', task 'x', k = 2 is already on ON 2; keep one of the two"),
+    (GOOD + 'a,x,1e6,2e7,2,1\n', "AT 3: run 'a', task 'x', k = 2 is already on ON 2; keep one, or name two runs apart"),
     ('params,tokens,k,nll\n1,1,1,1\n1,1,1,2\n', "AT 2: run 'N1-D1', task 'all', k = 1 is already on ON 1"),
     (GOOD + 'a,x,2e6,2e7,4,1\n', "AT 3: run 'a' has other params or tokens than on a ON above"),
 ]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from made_up import make_fit
 
-from t2jax.laws.comparison import allocation_rows
+from t2jax.laws.checkpoints import allocation_rows
 from t2jax.laws.forms import LAWS
 from t2jax.laws.observations import COLUMNS, Observations, macro_average, where
 from t2jax.laws.record import Fit, fit_to_dict, save_fit

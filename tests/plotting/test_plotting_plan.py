@@ -51,6 +51,7 @@ def test_the_text_holds_every_choice_with_its_bands_and_alternatives(fits):
     assert f'{low / 1e6:.3g}M to {high / 1e6:.3g}M' in text
     assert 'for which the budget pays no sample' in text  # Chinchilla's 1.6B parameters
     assert text.count('! training FLOPs 1e+21 is outside') == 3
+    assert text.count("! Chinchilla's pick: model size ") == 2
     assert max(map(len, text.splitlines())) <= WIDTH == 88
 
 

@@ -8,7 +8,7 @@ import pytest
 from made_up import make_fit
 
 from t2jax.laws.allocation import best_allocation
-from t2jax.laws.comparison import allocation_rows
+from t2jax.laws.checkpoints import allocation_rows
 from t2jax.laws.forms import PAPER_LAWS, T2_ACCURACY, T2_NLL
 from t2jax.laws.observations import where
 
