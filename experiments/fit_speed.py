@@ -2,11 +2,14 @@
 
     python experiments/fit_speed.py [../shared/data/t2_grid_106.csv]
 
-Approach 1's law with 2 % noise, on the paper's 106 runs x 15 k, squares, 500 starts. SciPy gets what people write: the
-prediction in numpy over (log A, log B, log E, alpha, beta, log G, gamma), first with numeric gradients, then with
+Approach 1's law with 2 % noise, on the paper's 106 runs x 15 k, squares, 500 starts. SciPy gets what people write:
+the prediction in numpy over (log A, log B, log E, alpha, beta, log G, gamma), first with numeric gradients, then with
 analytic ones, and the paper's settings (5,000 iterations, tolerance 1e-15). Also 4,000 bootstrap refits over runs.
 
-RESULT
+2 CPU cores, 2026-11-22, after compilation (3.2 s): 0.168 s for the 500 starts, 97.6 % of them at the best. SciPy:
+6.69 s with numeric gradients (40 times), 1.29 s with analytic ones (8 times), 10 % of its starts at its best, which
+is no lower; SciPy's times vary, 6.5 to 14 s and 1.0 to 1.4 s. All seven parameters at once (`route='full'`) take 8 s.
+The 4,000 refits: 5.0 s.
 """
 
 import sys

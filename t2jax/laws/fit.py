@@ -224,7 +224,7 @@ def solve(problem: FitProblem, starts: np.ndarray, route: str = 'projected') -> 
         at = int(np.argmin(np.where(np.isfinite(values), values, np.inf)))
         if not np.isfinite(values[at]):
             raise ValueError(f'{law.name} is finite at none of {len(starts)} starts; check the units of the data')
-        best = jax.tree.map(lambda leaf: np.asarray(leaf[at]), ends.best)
+        best = jax.tree.map(lambda leaf: np.asarray(leaf)[at], ends.best)
         if projected:
             z = best.z
             parameters = dict(zip(law.exponents, z)) | dict(zip(law.linear, coefficients_at(law, design, z)))
