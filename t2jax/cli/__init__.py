@@ -31,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options.run(options)
     except KeyboardInterrupt:
-        print('\nstopped; the same command goes on from here', file=sys.stderr)
+        goes_on = '; the same command goes on from here' if options.command in studies.STAGES_OF else ''
+        print(f'\nstopped{goes_on}', file=sys.stderr)
         return 130
     except (ValueError, OSError, FloatingPointError) as error:
         print(f't2jax {options.command}: {error}', file=sys.stderr)
