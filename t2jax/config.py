@@ -50,10 +50,12 @@ def override(value: T, flags: Sequence[str]) -> T:
         with contextlib.redirect_stderr(said):
             return tyro.cli(type(value), default=value, args=list(flags), prog='t2jax')
     except SystemExit as stop:
-        # tyro draws a box around its message and ends it with where to find help
-        lines = [line.strip('│ ') for line in said.getvalue().splitlines()[1:] if line.startswith('│')]
-        sentence = ' '.join(itertools.takewhile(lambda line: not line.startswith('─'), lines))
-        raise ValueError(f'{sentence}; the fields are those of study.json, as --field or --group.field') from stop
+        # tyro draws a box around its message, of whatever the terminal has, and ends it with where to find help
+        lines = [line.strip(' │|') for line in said.getvalue().splitlines()[1:]]
+        lines = itertools.dropwhile(lambda line: not line.strip('─-'), lines)
+        sentence = ' '.join(itertools.takewhile(lambda line: line.strip('─-'), lines))
+        where = 'study.json, or config.json of a run'
+        raise ValueError(f'{sentence}; the fields are those of {where}, as --field or --group.field') from stop
 
 
 def to_dict(value: Any) -> Any:
@@ -64,6 +66,9 @@ def to_dict(value: Any) -> Any:
 def from_dict(kind: Any, data: Any, where: str = 'config') -> Any:
     """Rebuild a config of type `kind` from JSON values; raises ValueError naming the field at fault."""
     if dataclasses.is_dataclass(kind):
+        # a field may hold a subclass, as a model's variant is one of its config: it is known by its fields
+        kinds = [kind, *kind.__subclasses__()]
+        kind = next((k for k in kinds if isinstance(data, dict) and set(typing.get_type_hints(k)) == set(data)), kind)
         hints = typing.get_type_hints(kind)
         if not isinstance(data, dict) or set(data) != set(hints):
             odd = sorted(set(data) ^ set(hints)) if isinstance(data, dict) else type(data).__name__
@@ -93,7 +98,7 @@ def write_text(path: Path, text: str | bytes) -> None:
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
         temporary.write_bytes(text if isinstance(text, bytes) else text.encode('utf-8'))
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -123,6 +128,5 @@ def claim(path: Path, config: Any, free: Sequence[str] = ()) -> None:
         write_json(path, new)
     if different:
         raise ValueError(
-            f'{path.parent} holds another config ({"; ".join(different[:5])}); '
-            'choose another --workdir or undo the change'
+            f'{path.parent} holds another config ({"; ".join(different[:5])}); choose another folder or undo the change'
         )

@@ -19,16 +19,21 @@ class Decoder(Protocol):
     def d_hidden(self) -> int:
         """SwiGLU width."""
 
+    @property
+    def d_kv(self) -> int:
+        """Width of the keys, and of the values, of a token: d_model, less where heads share them."""
+
 
 def count_params(model: Decoder) -> int:
-    """Count N = (4 d + 3 d_ff) d depth + vocab d."""
+    """Count N = (4 d + 3 d_ff) d depth + vocab d, for as many heads of keys as of queries (2 d + 2 d_kv in general)."""
     d = model.d_model
-    return (4 * d + 3 * model.d_hidden) * d * model.n_layers + model.vocab * d
+    return (2 * d + 2 * model.d_kv + 3 * model.d_hidden) * d * model.n_layers + model.vocab * d
 
 
 def count_stored_params(model: Decoder) -> int:
     """Count every number in a checkpoint: N, the input embedding and the gains (4 norms a layer and a last one)."""
-    return count_params(model) + model.vocab * model.d_model + (4 * model.n_layers + 1) * model.d_model
+    gains = (3 * model.d_model + model.d_kv) * model.n_layers + model.d_model
+    return count_params(model) + model.vocab * model.d_model + gains
 
 
 def train_flops(params: float, tokens: float) -> float:
@@ -44,7 +49,7 @@ def inference_flops(params: float, samples: float) -> float:
 def forward_flops(model: Decoder, sequences: int, length: int) -> int:
     """Count the FLOPs of a forward pass with logits everywhere: 2 N + 4 d S depth per token, S = length.
 
-    Attention scores are counted for all S keys, as dense causal attention computes them.
+    Attention scores are counted for all S keys, as is usual for MFU; what skips masked keys does down to half of them.
     """
     attention = 4 * model.d_model * length * model.n_layers
     return sequences * length * (2 * count_params(model) + attention)
@@ -77,7 +82,7 @@ def sample_flops(model: Decoder, prompt: int, answer: int, samples: int) -> int:
 
 def cache_bytes(model: Decoder, columns: int, bytes_per_value: int) -> int:
     """Count the bytes of keys and values of `columns` tokens over all layers."""
-    return 2 * model.n_layers * model.d_model * columns * bytes_per_value
+    return 2 * model.n_layers * model.d_kv * columns * bytes_per_value
 
 
 def decode_step_bytes(model: Decoder, questions: int, samples: int, prefix: int, suffix: int, width: int) -> int:

@@ -35,13 +35,16 @@ from t2jax.laws.record import VERSION, Fit, fit_to_dict, save_fit
 from t2jax.laws.scores import score, split
 from t2jax.laws.search import OBJECTIVES
 from t2jax.laws.tables import read_observations, write_observations
-from t2jax.mesh import make_mesh
+from t2jax.mesh import Layout, make_mesh
 from t2jax.models.config import ModelConfig
 from t2jax.tasks.questions import Question, encode_questions, read_questions, write_questions
 from t2jax.training import loop
+from t2jax.training.metrics import Watch
 from t2jax.training.recipe import Recipe
 
 STAGES = ('data', 'train', 'evaluate', 'fit', 'report')
+# models of a millisecond a step: the host looks seldom, and starts no writer of TensorBoard
+LAYOUT, WATCH = Layout(steps_per_dispatch=256), Watch(tensorboard=False)
 SHARD_TOKENS = 2**22
 HELD_OUT_TOKENS = 2**16  # of text that no run is trained on, for the loss
 
@@ -97,7 +100,7 @@ class StudyConfig:
 
     def run_configs(self) -> list[loop.RunConfig]:
         """Return the grid as full training configs."""
-        return [loop.RunConfig(r.name, r.model, r.tokens, self.recipe, self.seed) for r in self.runs]
+        return [loop.RunConfig(r.name, r.model, r.tokens, self.recipe, self.seed, LAYOUT) for r in self.runs]
 
     def sizes(self) -> dict[str, tuple[float, float]]:
         """Return N and D of each run, D in whole steps as really trained."""
@@ -155,7 +158,7 @@ def make_data(study: StudyConfig, workdir: Path, quiet: bool) -> None:
 def train_runs(study: StudyConfig, workdir: Path, quiet: bool) -> None:
     """Train every run that is not finished, runs of one size after one another on one device."""
     shards = open_shards(workdir / 'data' / 'tokens', study.world.vocabulary(), verify=True)
-    feed = Feed(shards, study.recipe.batch_sequences, study.recipe.sequence_length, study.seed)
+    feed = Feed(shards, study.recipe.batch_sequences, study.recipe.sequence_length, study.seed, study.recipe.epochs)
     runs = [run for run in study.run_configs() if not loop.is_finished(run, workdir / 'runs' / run.name)]
     total = sum(run.train_flops for run in runs)
     with tqdm(total=total, unit='FLOP', unit_scale=True, desc='train', disable=quiet, mininterval=1) as bar:
@@ -163,7 +166,7 @@ def train_runs(study: StudyConfig, workdir: Path, quiet: bool) -> None:
 
         def work(run: loop.RunConfig, device: jax.Device, should_stop: Callable[[], bool]) -> None:
             folder = workdir / 'runs' / run.name
-            loop.train(run, feed, folder, make_mesh([device]), add, should_stop)
+            loop.train(run, feed, folder, make_mesh([device]), add, should_stop, WATCH)
 
         pool.run(by_size(runs), work, study.runs_at_once)
 

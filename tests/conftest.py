@@ -18,13 +18,22 @@ settings.register_profile('t2jax', deadline=None)  # a loaded machine is not a f
 settings.load_profile('t2jax')
 
 
+TINY = {'vocab': 12, 'd_model': 16, 'n_layers': 2, 'n_heads': 4, 'hidden_multiple': 8}
+
+
+@pytest.fixture(scope='session', params=transformer.VARIANTS, ids=lambda kind: kind.__name__)
+def variant(request):
+    """Tiny decoders, one of each variant of the model."""
+    return request.param(**TINY)
+
+
 @pytest.fixture(scope='session')
 def tiny():
     """A decoder of two layers and twelve words."""
-    return ModelConfig(vocab=12, d_model=16, n_layers=2, n_heads=2, hidden_multiple=8)
+    return ModelConfig(**TINY)
 
 
-@pytest.fixture(scope='session')
+@pytest.fixture(scope='module')  # not session: some rooms have a `tiny` of their own
 def tiny_params(tiny):
     """Its initial params."""
     return transformer.init_params(tiny, jax.random.key(0))

@@ -56,7 +56,7 @@ def test_an_unknown_field_or_value_is_named(flags, sentence):
 def test_a_folder_belongs_to_one_config(tmp_path):
     claim(tmp_path / 'config.json', VALUE)
     claim(tmp_path / 'config.json', VALUE)
-    with pytest.raises(ValueError, match=r'holds another config \(inner.rate: 0.5 -> 0.1\); choose another --workdir'):
+    with pytest.raises(ValueError, match=r'holds another config \(inner.rate: 0.5 -> 0.1\); choose another folder'):
         claim(tmp_path / 'config.json', dataclasses.replace(VALUE, inner=Inner(0.1)))
     (tmp_path / 'config.json').write_text('{"name":')
     with pytest.raises(ValueError, match='config.json is not readable JSON'):

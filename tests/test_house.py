@@ -18,11 +18,11 @@ from t2jax.training.step import init_state, make_train_steps
 
 ROOT = Path(__file__).resolve().parent.parent
 FLOORS = {
-    0: ('config', 'costs', 'mesh'),
+    0: ('config', 'costs', 'mesh', 'chips', 'distributed', 'hlo'),
     1: ('models', 'data', 'tasks', 'laws'),
     2: ('training', 'sampling'),
     3: ('evaluation', 'interop', 'plotting'),
-    4: ('study', 'pool', 'provenance'),
+    4: ('study', 'pool', 'provenance', 'pretraining', 'preflight', 'inspection', 'roofline', 'slices'),
     5: ('cli',),
     6: ('__main__',),
 }

@@ -8,7 +8,7 @@ from t2jax import mesh as meshes
 
 
 def test_data_takes_what_fsdp_and_tensor_leave():
-    assert dict(meshes.make_mesh(jax.devices(), fsdp=2, tensor=2).shape) == {
+    assert dict(meshes.make_mesh(jax.devices(), meshes.Layout(fsdp=2, tensor=2)).shape) == {
         'data': 2,
         'fsdp': 2,
         'tensor': 2,
@@ -18,7 +18,7 @@ def test_data_takes_what_fsdp_and_tensor_leave():
 
 def test_a_mesh_that_does_not_divide_the_devices_is_refused():
     with pytest.raises(ValueError, match='fsdp 3 x tensor 1 does not divide 8 devices'):
-        meshes.make_mesh(jax.devices(), fsdp=3)
+        meshes.make_mesh(jax.devices(), meshes.Layout(fsdp=3))
 
 
 def test_a_misspelt_axis_raises_and_is_not_replicated():

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from t2jax.cli import laws, planning, studies
+from t2jax.cli import laws, planning, pretraining, studies, text
 
 Add = Callable[..., argparse.ArgumentParser]
 
@@ -22,18 +22,18 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0 done, 2 bad input, 130 stopped by Ctrl-C."""
+    """Run a command; returns the exit code: 0 done, 2 bad input, 130 or 143 stopped by Ctrl-C or SIGTERM."""
     parser = make_parser()
     options, rest = parser.parse_known_args(argv)
-    if rest and options.command not in studies.STAGES_OF:
+    if rest and options.command not in (*studies.STAGES_OF, *pretraining.TAKES_FLAGS):
         parser.error(f'unrecognized arguments: {" ".join(rest)}')
     options.overrides = rest
     try:
         options.run(options)
-    except KeyboardInterrupt:
-        goes_on = '; the same command goes on from here' if options.command in studies.STAGES_OF else ''
-        print(f'\nstopped{goes_on}', file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        goes_on = '; the same command goes on from here' if options.command in (*studies.STAGES_OF, 'tokenize') else ''
+        print(f'\n{stop or "stopped"}{goes_on}', file=sys.stderr)
+        return getattr(stop, 'code', 130)
     except (ValueError, OSError, FloatingPointError) as error:
         print(f't2jax {options.command}: {error}', file=sys.stderr)
         return 2
@@ -52,6 +52,7 @@ def make_parser() -> argparse.ArgumentParser:
         return sub
 
     _describe_studies(add)
+    text.describe(add)
     _describe_laws(add)
     return parser
 
@@ -64,7 +65,10 @@ def _describe_studies(add: Add) -> None:
     ):
         sub = add(name, studies.run_study, f'{what}. Other flags override its config, e.g. --seed 1 --recipe.z-loss 0')
         sub.add_argument('experiment', type=Path, help='Python file that defines STUDY, e.g. experiments/mini.py')
-        sub.add_argument('--workdir', type=Path, help="where everything goes (default: the experiment's)")
+        kind = str if name == 'train' else Path  # a grid's may be an address in a bucket
+        sub.add_argument('--workdir', type=kind, help="where everything goes (default: the experiment's)")
+        if name == 'train':
+            pretraining.describe(add, sub)
     sub = add('report', studies.run_report, 'draw the report of a study again')
     sub.add_argument('workdir', type=Path)
 

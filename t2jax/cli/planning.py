@@ -49,14 +49,15 @@ def budget_of(options: argparse.Namespace) -> 'Budget':
 
 def price_of(options: argparse.Namespace) -> 'Price':
     """Read what a FLOP of the budgets buys."""
-    from t2jax.laws.hardware import CHIPS, BandwidthPrice, TransformerPrice
+    from t2jax.chips import TPUS
+    from t2jax.laws.hardware import BandwidthPrice, TransformerPrice
     from t2jax.laws.prices import MoneyPrice, PaperPrice, read_measured
 
     answer, name, prompt, batch = options.answer_tokens, options.price, options.prompt_tokens, options.batch
-    exact = name == 'transformer' or name in CHIPS
+    exact = name == 'transformer' or name in TPUS
     if prompt is not None and not exact:
         raise ValueError(f'--prompt-tokens is for --price transformer or a TPU; {name} does not count prompts')
-    if batch is not None and name not in CHIPS:
+    if batch is not None and name not in TPUS:
         raise ValueError(f'--batch is for the price of a TPU; {name} does not depend on it')
     price: Price
     if name == 'paper':
@@ -72,7 +73,7 @@ def price_of(options: argparse.Namespace) -> 'Price':
     elif Path(name).is_file():
         price = read_measured(name, answer)
     else:
-        raise ValueError(f'--price is {name!r}; give paper, transformer, {", ".join(CHIPS)} or a table of speeds')
+        raise ValueError(f'--price is {name!r}; give paper, transformer, {", ".join(TPUS)} or a table of speeds')
     if options.dollars_per_hour is None:
         return price
     if price.unit != 'seconds':

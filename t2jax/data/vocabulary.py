@@ -15,6 +15,8 @@ END = '<end>'
 class WordVocabulary:
     """Words and their ids; id 0 is the end-of-document token."""
 
+    name = 'words'
+
     def __init__(self, words: Sequence[str]) -> None:
         """Number the words in the order given, after `<end>`; raises ValueError on a repeated word."""
         self.words = (END, *words)
@@ -39,6 +41,10 @@ class WordVocabulary:
             return np.fromiter(map(self._ids.__getitem__, words), np.uint16, len(words))
         except KeyError as error:
             raise ValueError(f'word {error.args[0]!r} is not in the vocabulary of {len(self)} words') from None
+
+    def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Turn texts into ids."""
+        return [self.encode(text) for text in texts]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Turn ids back into text."""

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from t2jax import costs
+from t2jax.chips import TPUS
 from t2jax.laws.prices import check_above_0
 from t2jax.laws.shapes import PORIAN_LADDER, Shape, shape_of
 
@@ -56,23 +57,6 @@ class TransformerPrice:
 
 
 @dataclass(frozen=True)
-class Chip:
-    """An accelerator's peak bfloat16 FLOP/s and the bytes/s of its memory."""
-
-    flops: float
-    bandwidth: float
-
-
-# Google Cloud documentation, the pages "TPU v4", "TPU v5e", "TPU v5p" and "TPU v6e", key specifications per chip.
-CHIPS = {
-    'v4': Chip(275e12, 1.2e12),
-    'v5e': Chip(197e12, 0.819e12),
-    'v5p': Chip(459e12, 2.765e12),
-    'v6e': Chip(918e12, 1.638e12),
-}
-
-
-@dataclass(frozen=True)
 class BandwidthPrice:
     """Kinetics' eFLOPs: FLOPs + bytes read from memory x peak FLOP/s / bandwidth (arXiv 2506.05333).
 
@@ -90,8 +74,8 @@ class BandwidthPrice:
 
     def __post_init__(self) -> None:
         check_above_0(batch=self.batch, width=self.width)
-        if self.chip not in CHIPS:
-            raise ValueError(f'there are no constants for chip {self.chip!r}; choose one of {", ".join(CHIPS)}')
+        if self.chip not in TPUS:
+            raise ValueError(f'there are no constants for chip {self.chip!r}; choose one of {", ".join(TPUS)}')
 
     @property
     def name(self) -> str:
@@ -110,6 +94,6 @@ class BandwidthPrice:
         return self.work.warnings(params)
 
     def _reading(self, params: Array, samples: int) -> Array:
-        shape, chip = shape_of(params, self.work.ladder), CHIPS[self.chip]
+        shape, chip = shape_of(params, self.work.ladder), TPUS[self.chip]
         read = costs.sample_bytes(shape, self.work.prompt, self.work.answer, samples, self.width, self.batch)
         return read * chip.flops / chip.bandwidth

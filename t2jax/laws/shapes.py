@@ -25,6 +25,11 @@ class Shape:
     n_layers: Array
     d_hidden: Array
 
+    @property
+    def d_kv(self) -> Array:
+        """Width of keys: every head has its own."""
+        return self.d_model
+
 
 _SIZES = (
     (96, 3), (128, 4), (160, 5), (224, 6), (288, 8), (320, 9), (384, 10), (480, 12),

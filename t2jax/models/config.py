@@ -34,3 +34,13 @@ class ModelConfig:
     def d_hidden(self) -> int:
         """SwiGLU width F: multiple * ceil(floor(8 d / 3) / multiple)."""
         return -(-(8 * self.d_model // 3) // self.hidden_multiple) * self.hidden_multiple
+
+    @property
+    def kv_heads(self) -> int:
+        """Heads of keys and values; a variant may have fewer than of queries."""
+        return self.n_heads
+
+    @property
+    def d_kv(self) -> int:
+        """Width of the keys, and of the values, of a token."""
+        return self.kv_heads * (self.d_model // self.n_heads)

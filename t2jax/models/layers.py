@@ -2,7 +2,8 @@
 
 Shape suffixes, one letter an axis, used everywhere in array code and einsum strings:
 B batch or questions, G samples per question, T query length, S key length, P prefix, D model width, H heads,
-K head width, F hidden, V vocabulary, L layers, C parts of a fused projection.
+J heads of keys and values (H, or fewer where R = H / J heads of queries share them), K head width, F hidden,
+V vocabulary, L layers, C parts of a fused projection.
 
 One attention serves training, prefill and cached decode: softmax(q k^T / sqrt(K)) v, taken jointly over a list of
 key/value blocks. Source: OpenLM as used by Porian et al. (arXiv 2406.19146).
@@ -16,12 +17,13 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from t2jax.models.config import ModelConfig
+from t2jax.models.execution import PLAIN, Execution
 
 
 class Block(NamedTuple):
     """Keys and values that queries may look at, and which of them.
 
-    k, v: [B, S, H, K], shared by all queries of a row, or [B, T, S, H, K], one set per query.
+    k, v: [B, S, J, K], shared by all queries of a row, or [B, T, S, J, K], one set per query.
     mask: boolean, broadcastable to [B, T, S]; True where a query may look.
     """
 
@@ -32,18 +34,33 @@ class Block(NamedTuple):
 
 def attend(q_BTHK: jax.Array, blocks: tuple[Block, ...]) -> jax.Array:
     """Attend to all blocks in one softmax, computed in float32; returns [B, T, H, K]."""
+    *rows, H, K = q_BTHK.shape
+    J = blocks[0].k.shape[-2]
+    q_BTJRK = q_BTHK.reshape(*rows, J, H // J, K)
     scores = []
     for block in blocks:
-        keys = 'BSHK' if block.k.ndim == 4 else 'BTSHK'
-        scores_BHTS = jnp.einsum(f'BTHK,{keys}->BHTS', q_BTHK, block.k) / math.sqrt(q_BTHK.shape[-1])
-        scores.append(jnp.where(block.mask[:, None], scores_BHTS.astype(jnp.float32), -jnp.inf))
+        keys = 'BSJK' if block.k.ndim == 4 else 'BTSJK'
+        scores_BJRTS = jnp.einsum(f'BTJRK,{keys}->BJRTS', q_BTJRK, block.k, preferred_element_type=jnp.float32)
+        scores.append(jnp.where(block.mask[:, None, None], scores_BJRTS / math.sqrt(K), -jnp.inf))
     weights = jax.nn.softmax(jnp.concatenate(scores, axis=-1), axis=-1).astype(q_BTHK.dtype)
-    out_BTHK, start = 0.0, 0
+    out_BTJRK, start = 0.0, 0
     for block in blocks:
-        values, length = ('BSHK', block.v.shape[1]) if block.v.ndim == 4 else ('BTSHK', block.v.shape[2])
-        out_BTHK += jnp.einsum(f'BHTS,{values}->BTHK', weights[..., start : start + length], block.v)
+        values, length = ('BSJK', block.v.shape[1]) if block.v.ndim == 4 else ('BTSJK', block.v.shape[2])
+        out_BTJRK += jnp.einsum(f'BJRTS,{values}->BTJRK', weights[..., start : start + length], block.v)
         start += length
-    return out_BTHK
+    return out_BTJRK.reshape(q_BTHK.shape)
+
+
+def attend_causally(q_BTHK: jax.Array, k_BTJK: jax.Array, v_BTJK: jax.Array) -> jax.Array:
+    """Let each query attend to itself and earlier ones; in parts of queries, so that keys after a part cost nothing."""
+    length = q_BTHK.shape[1]
+    size = max(128, -(-length // 8))
+    parts = []
+    for start in range(0, length, size):
+        stop = min(start + size, length)
+        mask_TS = jnp.arange(start, stop)[:, None] >= jnp.arange(stop)
+        parts.append(attend(q_BTHK[:, start:stop], (Block(k_BTJK[:, :stop], v_BTJK[:, :stop], mask_TS[None]),)))
+    return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=1)
 
 
 def rotate(x_BTHK: jax.Array, positions_BT: jax.Array, base: float) -> jax.Array:
@@ -85,40 +102,50 @@ def weight(
     return module.param(name, nn.with_partitioning(draw, axes), shape).astype(module.config.compute_dtype)
 
 
+def product(x: jax.Array, w: jax.Array, dtype: jnp.dtype | None = None) -> jax.Array:
+    """Multiply the last axis of x by the first of w, all other axes of x taken as one.
+
+    With those apart, XLA on a CPU transposes a whole gradient to get at that of w: twice the time.
+    """
+    flat = jnp.tensordot(x.reshape(-1, x.shape[-1]), w, axes=1, preferred_element_type=dtype)
+    return flat.reshape(*x.shape[:-1], *w.shape[1:])
+
+
 class Attention(nn.Module):
     """Multi-head attention with QK-norm over the whole projected width before the split into heads."""
 
     config: ModelConfig
+    causal: bool  # the T axis is time: each query sees itself and earlier ones. Else T independent samples
+    execution: Execution = PLAIN
 
     @nn.compact
     def __call__(
-        self,
-        x_BTD: jax.Array,
-        positions_BT: jax.Array,
-        past: tuple[Block, ...],
-        causal: bool,
-        residual: jax.Array,
+        self, x_BTD: jax.Array, positions_BT: jax.Array, past: tuple[Block, ...], residual: jax.Array
     ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-        """Return the layer's output [B, T, D] and its own keys and values [B, T, H, K].
+        """Return the layer's output [B, T, D] and its own keys and values [B, T, J, K].
 
-        causal: the T axis is time, each query sees itself and earlier ones. Otherwise T holds independent
-        samples that each see the past and themselves only.
+        Each query sees the past too; one of independent samples sees the past and itself.
         """
-        c = self.config
-        D, heads = c.d_model, (c.n_heads, c.d_model // c.n_heads)
-        qkv = weight(self, 'qkv', (D, 3, D), ('embed', None, 'heads'), D**-0.5)
-        qkv_BTCE = jnp.einsum('BTD,DCE->BTCE', x_BTD, qkv)
-        q, k, v = (qkv_BTCE[:, :, part] for part in range(3))
+        c, length = self.config, x_BTD.shape[1]
+        q, k, v = self.project(x_BTD)
         if c.qk_norm:
             q, k = Norm(c.norm_eps, 'heads', name='q_norm')(q), Norm(c.norm_eps, 'heads', name='k_norm')(k)
-        q, k, v = (part.reshape(*part.shape[:2], *heads) for part in (q, k, v))
+        q, k, v = (part.reshape(*part.shape[:2], -1, c.d_model // c.n_heads) for part in (q, k, v))
         q, k = rotate(q, positions_BT, c.rotary_base), rotate(k, positions_BT, c.rotary_base)
-        if causal:
-            own = Block(k, v, jnp.tri(x_BTD.shape[1], dtype=bool)[None])
+        if self.causal and not past:
+            out = (self.execution.kernel or attend_causally)(q, k, v)
+        elif self.causal:
+            out = attend(q, (*past, Block(k, v, jnp.tri(length, dtype=bool)[None])))
         else:
-            own = Block(k[:, :, None], v[:, :, None], jnp.ones((1, 1, 1), bool))
-        out = attend(q, (*past, own)).reshape(x_BTD.shape)
-        return out @ weight(self, 'out', (D, D), ('heads', 'embed'), residual * D**-0.5), (k, v)
+            out = attend(q, (*past, Block(k[:, :, None], v[:, :, None], jnp.ones((1, 1, 1), bool))))
+        out_weight = weight(self, 'out', (c.d_model, c.d_model), ('heads', 'embed'), residual * c.d_model**-0.5)
+        return product(out.reshape(x_BTD.shape), out_weight), (k, v)
+
+    def project(self, x_BTD: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Return queries [B, T, D], keys and values [B, T, J K]."""
+        D = self.config.d_model
+        qkv_BTCE = product(x_BTD, weight(self, 'qkv', (D, 3, D), ('embed', None, 'heads'), D**-0.5))
+        return qkv_BTCE[:, :, 0], qkv_BTCE[:, :, 1], qkv_BTCE[:, :, 2]
 
 
 class FeedForward(nn.Module):
@@ -130,7 +157,6 @@ class FeedForward(nn.Module):
     def __call__(self, x_BTD: jax.Array, residual: jax.Array) -> jax.Array:
         D, F = self.config.d_model, self.config.d_hidden
         w_in = weight(self, 'in', (D, 2, F), ('embed', None, 'hidden'), D**-0.5)
-        in_BTCF = jnp.einsum('BTD,DCF->BTCF', x_BTD, w_in)
-        return (nn.silu(in_BTCF[:, :, 0]) * in_BTCF[:, :, 1]) @ weight(
-            self, 'out', (F, D), ('hidden', 'embed'), residual * F**-0.5
-        )
+        in_BTCF = product(x_BTD, w_in)
+        w_out = weight(self, 'out', (F, D), ('hidden', 'embed'), residual * F**-0.5)
+        return product(nn.silu(in_BTCF[:, :, 0]) * in_BTCF[:, :, 1], w_out)

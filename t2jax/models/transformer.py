@@ -4,22 +4,42 @@ x <- x + Attention(Norm(x)); x <- x + SwiGLU(Norm(x)). Params are a plain nested
 loop over them is unrolled or not, so a checkpoint fits both. Source: OpenLM, Porian et al. (arXiv 2406.19146).
 """
 
-from typing import Any
+import threading
+from functools import cache, partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from t2jax.models.config import ModelConfig
-from t2jax.models.layers import Attention, Block, FeedForward, Norm, weight
+from t2jax.models.execution import PLAIN, POLICIES, Execution
+from t2jax.models.grouped_query import GroupedQueryAttention, GroupedQueryConfig
+from t2jax.models.layers import Attention, Block, FeedForward, Norm, product, weight
 
 Params = dict[str, Any]
+
+
+class Parts(NamedTuple):
+    """The modules a layer is made of."""
+
+    attention: type[nn.Module]
+    feed_forward: type[nn.Module]
+
+
+# A model variant has a line here: its config's type, and its parts.
+VARIANTS: dict[type[ModelConfig], Parts] = {
+    ModelConfig: Parts(Attention, FeedForward),
+    GroupedQueryConfig: Parts(GroupedQueryAttention, FeedForward),
+}
 
 
 class Layer(nn.Module):
     """One pre-norm block; `residual` scales the initial output weights by 1 / sqrt(2 (layer + 1))."""
 
     config: ModelConfig
+    causal: bool
+    execution: Execution
 
     @nn.compact
     def __call__(
@@ -29,21 +49,45 @@ class Layer(nn.Module):
         kv: tuple[tuple[jax.Array, jax.Array], ...],
         masks: tuple[jax.Array, ...],
         positions_BT: jax.Array,
-        causal: bool,
     ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-        eps, residual = self.config.norm_eps, (2.0 * (layer + 1)) ** -0.5
+        c, parts, residual = self.config, VARIANTS[type(self.config)], (2.0 * (layer + 1)) ** -0.5
         past = tuple(Block(k, v, mask) for (k, v), mask in zip(kv, masks, strict=True))
-        normed = Norm(eps, 'embed', name='attention_norm')(x_BTD)
-        out, own = Attention(self.config, name='attention')(normed, positions_BT, past, causal, residual)
+        normed = Norm(c.norm_eps, 'norm', name='attention_norm')(x_BTD)
+        attention = parts.attention(c, self.causal, self.execution, name='attention')
+        out, own = attention(normed, positions_BT, past, residual)
         x_BTD += out
-        normed = Norm(eps, 'embed', name='feed_forward_norm')(x_BTD)
-        return x_BTD + FeedForward(self.config, name='feed_forward')(normed, residual), own
+        normed = Norm(c.norm_eps, 'norm', name='feed_forward_norm')(x_BTD)
+        x_BTD += parts.feed_forward(c, name='feed_forward')(normed, residual)
+        return self.execution.place(x_BTD, ('batch', 'length', None)), own
+
+
+_ONE_AT_A_TIME = threading.Lock()  # studies trace in several threads, and flax makes classes as if there were one
+
+
+@cache
+def _stacked(length: int, unroll: bool, remat: str) -> type[nn.Module]:
+    """Make the module of `length` layers, one after another, with stacked params."""
+    layer = Layer
+    if remat != 'none':
+        # what a scan computes twice the compiler cannot merge, so only unrolled layers have to be guarded from it
+        layer = nn.remat(Layer, prevent_cse=unroll, policy=POLICIES[remat])
+    return nn.scan(
+        layer,
+        variable_axes={'params': 0},
+        split_rngs={'params': True},
+        in_axes=(0, 0, nn.broadcast, nn.broadcast),
+        length=length,
+        unroll=length if unroll else 1,
+        metadata_params={nn.PARTITION_NAME: 'layers'},
+    )
 
 
 class Decoder(nn.Module):
     """Map tokens to logits, and hand out the keys and values that a cache would keep."""
 
     config: ModelConfig
+    causal: bool = True
+    execution: Execution = PLAIN
 
     @nn.compact
     def __call__(
@@ -52,29 +96,25 @@ class Decoder(nn.Module):
         positions_BT: jax.Array,
         kv: tuple[tuple[jax.Array, jax.Array], ...] = (),
         masks: tuple[jax.Array, ...] = (),
-        causal: bool = True,
         read_B: jax.Array | None = None,
     ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
         """Return logits [B, T, V], or [B, 1, V] at position read_B of each row, and keys and values."""
-        c = self.config
+        c, how = self.config, self.execution
         x_BTD = weight(self, 'embed', (c.vocab, c.d_model), ('vocab', 'embed'), c.d_model**-0.5)[tokens_BT]
-        layers = nn.scan(
-            Layer,
-            variable_axes={'params': 0},
-            split_rngs={'params': True},
-            in_axes=(0, 0, nn.broadcast, nn.broadcast, nn.broadcast),
-            length=c.n_layers,
-            unroll=c.n_layers if c.unroll_layers else 1,
-            metadata_params={nn.PARTITION_NAME: 'layers'},
-        )(c, name='layers')
-        x_BTD, own_LBTHK = layers(x_BTD, jnp.arange(c.n_layers), kv, masks, positions_BT, causal)
+        x_BTD = how.place(x_BTD, ('batch', 'length', None))
+        with _ONE_AT_A_TIME:
+            stack = _stacked(c.n_layers, c.unroll_layers, how.remat)
+        layers = stack(c, self.causal, how, name='layers')
+        x_BTD, own_LBTJK = layers(x_BTD, jnp.arange(c.n_layers), kv, masks, positions_BT)
         if read_B is not None:
             x_BTD = jnp.take_along_axis(x_BTD, read_B[:, None, None], axis=1)
-        x_BTD = Norm(c.norm_eps, 'embed', name='norm')(x_BTD)
+        x_BTD = Norm(c.norm_eps, 'norm', name='norm')(x_BTD)
         head = weight(self, 'head', (c.d_model, c.vocab), ('embed', 'vocab'), c.d_model**-0.5)
-        return (x_BTD @ head).astype(jnp.float32), own_LBTHK
+        logits_BTV = product(x_BTD, head, jnp.float32)
+        return how.place(logits_BTV, ('batch', 'length', 'vocab')), own_LBTJK
 
 
+@partial(jax.jit, static_argnums=0)
 def init_params(config: ModelConfig, key: jax.Array) -> Params:
     """Draw initial params: float32 nested dict, per-layer arrays stacked on axis 0."""
     return nn.unbox(_init_boxed(config, key))
@@ -92,15 +132,15 @@ def _init_boxed(config: ModelConfig, key: jax.Array) -> Params:
     return Decoder(config).init(key, tokens, tokens)['params']
 
 
-def forward(config: ModelConfig, params: Params, tokens_BT: jax.Array) -> jax.Array:
+def forward(config: ModelConfig, params: Params, tokens_BT: jax.Array, execution: Execution = PLAIN) -> jax.Array:
     """Compute next-token logits [B, T, V] (float32) of whole sequences."""
-    return Decoder(config).apply({'params': params}, tokens_BT, _positions(tokens_BT))[0]
+    return Decoder(config, execution=execution).apply({'params': params}, tokens_BT, _positions(tokens_BT))[0]
 
 
 def prefill(
     config: ModelConfig, params: Params, tokens_BP: jax.Array, lengths_B: jax.Array
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    """Read right-padded prompts: logits [B, V] after each row's last real token, keys and values [L, B, P, H, K]."""
+    """Read right-padded prompts: logits [B, V] after each row's last real token, keys and values [L, B, P, J, K]."""
     logits_B1V, kv = Decoder(config).apply({'params': params}, tokens_BP, _positions(tokens_BP), read_B=lengths_B - 1)
     return logits_B1V[:, 0], kv
 
@@ -119,8 +159,8 @@ def decode(
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     """Advance G independent samples of each of B questions by one token, given cached blocks.
 
-    kv: blocks of keys and values with a leading layer axis, [L, B, S, H, K] shared by a question's samples or
-    [L, B, G, S, H, K] per sample; masks: one boolean array a block, broadcastable to [B, G, S].
-    Returns logits [B, G, V] and the new column of keys and values, each [L, B, G, H, K].
+    kv: blocks of keys and values with a leading layer axis, [L, B, S, J, K] shared by a question's samples or
+    [L, B, G, S, J, K] per sample; masks: one boolean array a block, broadcastable to [B, G, S].
+    Returns logits [B, G, V] and the new column of keys and values, each [L, B, G, J, K].
     """
-    return Decoder(config).apply({'params': params}, tokens_BG, positions_BG, kv, masks, causal=False)
+    return Decoder(config, causal=False).apply({'params': params}, tokens_BG, positions_BG, kv, masks)

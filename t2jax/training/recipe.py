@@ -2,6 +2,8 @@
 
 p <- p - m(t) (eta p_adam + lambda p), m rising from 0 to 1 over the warmup and falling to 0 as a half cosine; lambda
 does not scale with the learning rate. Source: OpenLM as in Porian et al. (arXiv 2406.19146), the "base" setting.
+OpenLM's z-loss squares the mean of log Z over what one device computes at once; ours is the mean of log^2 Z, as in PaLM
+(arXiv 2204.02311), which does not depend on how a batch is split.
 """
 
 import math
@@ -10,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from t2jax import costs
@@ -31,11 +34,14 @@ class Recipe:
     z_loss: float = 1e-4
     warmup_tokens_per_param: float = 1.0
     max_warmup_share: float = 1.0  # of the run; only runs of very few tokens per parameter reach it
+    epochs: int = 1  # how often the text may be read; a run that needs more is refused
 
     def __post_init__(self) -> None:
         for name in ('batch_sequences', 'sequence_length', 'learning_rate', 'clip_norm'):
             if not getattr(self, name) > 0:
                 raise ValueError(f'recipe.{name} is {getattr(self, name)}; it has to be above 0')
+        if self.epochs < 1:
+            raise ValueError(f'recipe.epochs is {self.epochs}; the text is read at least once')
 
     @property
     def batch_tokens(self) -> int:
@@ -50,9 +56,9 @@ class Recipe:
 class Schedule(NamedTuple):
     """The numbers that differ between runs of one size; traced, so all budgets share an executable."""
 
-    peak_rate: jax.Array
-    warmup_steps: jax.Array
-    total_steps: jax.Array
+    peak_rate: jax.Array | np.float32
+    warmup_steps: jax.Array | np.float32
+    total_steps: jax.Array | np.float32
 
 
 def make_schedule(recipe: Recipe, model: ModelConfig, tokens: float) -> Schedule:
@@ -62,16 +68,17 @@ def make_schedule(recipe: Recipe, model: ModelConfig, tokens: float) -> Schedule
         rate *= math.sqrt(recipe.reference_width / model.d_model)
     warmup = recipe.warmup_tokens_per_param * costs.count_params(model)
     warmup = min(warmup, recipe.max_warmup_share * tokens) / recipe.batch_tokens
-    return Schedule(jnp.float32(rate), jnp.float32(warmup), jnp.float32(recipe.steps(tokens)))
+    return Schedule(np.float32(rate), np.float32(warmup), np.float32(recipe.steps(tokens)))
 
 
-def multiplier(schedule: Schedule, step: jax.Array) -> jax.Array:
-    """Return m(t) in [0, 1] for the update that follows `step` finished ones."""
-    t = step.astype(jnp.float32)
-    rising = (t + 1) / jnp.maximum(schedule.warmup_steps, 1)
-    span = jnp.maximum(schedule.total_steps - schedule.warmup_steps, 1)
-    done = jnp.clip((t - schedule.warmup_steps) / span, 0, 1)
-    return jnp.minimum(rising, 1) * 0.5 * (1 + jnp.cos(jnp.pi * done))
+def multiplier(schedule: Schedule, step: jax.Array | int) -> jax.Array | np.float32:
+    """Return m(t) in [0, 1] for the update that follows `step` finished ones; an int is answered without the device."""
+    xp = np if isinstance(step, int) else jnp
+    t = xp.float32(step)
+    rising = (t + 1) / xp.maximum(schedule.warmup_steps, 1)
+    span = xp.maximum(schedule.total_steps - schedule.warmup_steps, 1)
+    done = xp.clip((t - schedule.warmup_steps) / span, 0, 1)
+    return xp.minimum(rising, 1) * 0.5 * (1 + xp.cos(xp.pi * done))
 
 
 def optimizer(recipe: Recipe) -> optax.GradientTransformation:
@@ -81,11 +88,6 @@ def optimizer(recipe: Recipe) -> optax.GradientTransformation:
 
 
 def apply_update(recipe: Recipe, schedule: Schedule, step: jax.Array, params: Any, direction: Any) -> Any:
-    """Move the params one step; gains are not decayed."""
+    """Move the params one step; gains decay like all else, as OpenLM has it."""
     m = multiplier(schedule, step)
-
-    def move(path: tuple[Any, ...], p: jax.Array, u: jax.Array) -> jax.Array:
-        decay = 0.0 if path[-1].key == 'gain' else recipe.weight_decay
-        return p - m * (schedule.peak_rate * u + decay * p)
-
-    return jax.tree_util.tree_map_with_path(move, params, direction)
+    return jax.tree.map(lambda p, u: p - m * (schedule.peak_rate * u + recipe.weight_decay * p), params, direction)

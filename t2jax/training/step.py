@@ -14,8 +14,10 @@ import optax
 from jax.sharding import Mesh
 
 from t2jax import mesh as meshes
+from t2jax.mesh import Layout
 from t2jax.models import transformer
 from t2jax.models.config import ModelConfig
+from t2jax.models.execution import PLAIN, Execution, make_execution
 from t2jax.training.recipe import Recipe, Schedule, apply_update, optimizer
 
 
@@ -29,18 +31,42 @@ class TrainState:
     moments: Any
 
 
+@jax.custom_vjp
 def token_losses(logits_BTV: jax.Array, targets_BT: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Return each target's -log p and log Z, both [B, T]."""
+    """Return each target's -log p and log Z, both [B, T].
+
+    The gradient of both, softmax less the target, is written out: traced through, it scatters over the vocabulary.
+    """
+    return _token_losses(logits_BTV, targets_BT)[0]
+
+
+def _token_losses(logits_BTV: jax.Array, targets_BT: jax.Array) -> tuple[Any, Any]:
     log_z_BT = jax.nn.logsumexp(logits_BTV, axis=-1)
     picked_BT = jnp.take_along_axis(logits_BTV, targets_BT[..., None], axis=-1)[..., 0]
-    return log_z_BT - picked_BT, log_z_BT
+    return (log_z_BT - picked_BT, log_z_BT), (logits_BTV, log_z_BT, targets_BT)
+
+
+def _token_losses_gradient(saved: Any, gradients: Any) -> tuple[jax.Array, None]:
+    (logits_BTV, log_z_BT, targets_BT), (of_nll_BT, of_log_z_BT) = saved, gradients
+    # tied to what a step computes: else the compiler makes all comparisons below ahead of the loop, and keeps them
+    log_z_BT, targets_BT = jax.lax.optimization_barrier((log_z_BT, targets_BT))
+    softmax_BTV = jnp.exp(logits_BTV - log_z_BT[..., None])
+    is_target_BTV = jnp.arange(logits_BTV.shape[-1]) == targets_BT[..., None]
+    return softmax_BTV * (of_nll_BT + of_log_z_BT)[..., None] - jnp.where(is_target_BTV, of_nll_BT[..., None], 0), None
+
+
+token_losses.defvjp(_token_losses, _token_losses_gradient)
 
 
 def loss_fn(
-    params: transformer.Params, model: ModelConfig, recipe: Recipe, tokens_BT: jax.Array
+    params: transformer.Params,
+    model: ModelConfig,
+    recipe: Recipe,
+    tokens_BT: jax.Array,
+    execution: Execution = PLAIN,
 ) -> tuple[jax.Array, jax.Array]:
     """Return the objective with z-loss, and the plain mean loss in nats per token, of tokens [B, T + 1]."""
-    logits_BTV = transformer.forward(model, params, tokens_BT[:, :-1])
+    logits_BTV = transformer.forward(model, params, tokens_BT[:, :-1], execution)
     nll_BT, log_z_BT = token_losses(logits_BTV, tokens_BT[:, 1:])
     return nll_BT.mean() + recipe.z_loss * jnp.square(log_z_BT).mean(), nll_BT.mean()
 
@@ -75,23 +101,43 @@ def make_init(model: ModelConfig, recipe: Recipe, mesh: Mesh) -> Any:
     return jax.jit(partial(init_state, model, recipe), out_shardings=shardings)
 
 
-def make_train_steps(model: ModelConfig, recipe: Recipe, mesh: Mesh) -> Any:
+def check_layout(model: ModelConfig, recipe: Recipe, mesh: Mesh, layout: Layout) -> None:
+    """Raise ValueError where the mesh does not divide the heads, or the devices and microbatches not the batch."""
+    tensor, rows = meshes.parts_of(mesh, 'heads'), meshes.parts_of(mesh, 'batch') * layout.microbatches
+    if model.kv_heads % tensor:
+        raise ValueError(
+            f'layout.tensor {tensor} does not divide the {model.kv_heads} heads (of keys) of the model; use a divisor'
+        )
+    if recipe.batch_sequences % rows:
+        raise ValueError(
+            f'recipe.batch_sequences {recipe.batch_sequences} does not divide over data x fsdp = '
+            f'{rows // layout.microbatches} devices in {layout.microbatches} microbatches; '
+            f'use a multiple of {rows}, fewer microbatches or more tensor'
+        )
+
+
+def make_train_steps(model: ModelConfig, recipe: Recipe, mesh: Mesh, layout: Layout | None = None) -> Any:
     """Return (state, schedule, tokens [S, B, T + 1], count) -> (state, losses [S], gradient norms [S]).
 
     Runs the first `count` of the S batches; later entries of the metrics are zero. The state's buffers are reused.
+    Raises ValueError for a layout that does not fit the model or the batch.
     """
+    layout = layout or Layout()
+    check_layout(model, recipe, mesh, layout)
     shardings = state_shardings(model, recipe, mesh)
     tokens_sharding = meshes.sharding(mesh, ('step', 'batch', 'length'))
     everywhere = meshes.sharding(mesh, ())
     transform = optimizer(recipe)
+    execution = make_execution(model, layout, mesh, recipe.sequence_length)
+    gradients = jax.grad(partial(loss_fn, model=model, recipe=recipe, execution=execution), has_aux=True)
+    in_parts = partial(accumulate, gradients, shardings.params, layout.microbatches, mesh)
 
     def train_steps(
         state: TrainState, schedule: Schedule, tokens_SBT: jax.Array, count: jax.Array
     ) -> tuple[TrainState, jax.Array, jax.Array]:
         def body(i: jax.Array, carry: Any) -> Any:
             state, losses, norms = carry
-            tokens_BT = tokens_SBT[i].astype(jnp.int32)
-            grads, loss = jax.grad(loss_fn, has_aux=True)(state.params, model, recipe, tokens_BT)
+            grads, loss = in_parts(state.params, tokens_SBT[i].astype(jnp.int32))
             direction, moments = transform.update(grads, state.moments)
             params = apply_update(recipe, schedule, state.step, state.params, direction)
             state = TrainState(state.step + 1, params, moments)
@@ -106,3 +152,22 @@ def make_train_steps(model: ModelConfig, recipe: Recipe, mesh: Mesh) -> Any:
         in_shardings=(shardings, everywhere, tokens_sharding, everywhere),
         out_shardings=(shardings, everywhere, everywhere),
     )
+
+
+def accumulate(
+    gradients: Any, shardings: Any, parts: int, mesh: Mesh, params: transformer.Params, tokens_BT: jax.Array
+) -> tuple[transformer.Params, jax.Array]:
+    """Return the mean gradients and loss of a batch, computed in `parts` microbatches one after another."""
+    if parts == 1:
+        return gradients(params, tokens_BT=tokens_BT)
+    # part m takes rows m, m + parts, ...: each device then has its share of every part without moving a token
+    rows = tokens_BT.reshape(-1, parts, tokens_BT.shape[1]).swapaxes(0, 1)
+    rows = jax.lax.with_sharding_constraint(rows, meshes.sharding(mesh, ('step', 'batch', 'length')))
+
+    def add(total: Any, part_BT: jax.Array) -> tuple[Any, None]:
+        found = gradients(params, tokens_BT=part_BT)
+        return jax.tree.map(jnp.add, total, found), None
+
+    zeros = jax.tree.map(lambda p, s: jax.lax.with_sharding_constraint(jnp.zeros_like(p), s), params, shardings)
+    total, _ = jax.lax.scan(add, (zeros, jnp.zeros(())), rows)
+    return jax.tree.map(lambda x: x / parts, total)

@@ -1,14 +1,11 @@
 """Token shards and the feed: no token lost or doubled, order a function of (seed, step), damage named."""
 
-import gzip
-import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from t2jax.data.feed import Feed
-from t2jax.data.shards import Shards, open_shards, write_shards
-from t2jax.data.sources import file_documents, seqio_documents
+from t2jax.data.shards import ShardWriter, open_shards, write_shards
 from t2jax.data.vocabulary import WordVocabulary
 
 WORDS = WordVocabulary([f'w{i}' for i in range(300)])
@@ -28,7 +25,7 @@ def folder(tmp_path):
 def test_every_word_of_every_document_is_there_once_and_in_order(folder):
     shards = open_shards(folder, WORDS, verify=True)
     text = [' <end> '.join(documents(i)) for i in range(3)]
-    assert [WORDS.decode(array) for array in shards.arrays] == [f'<end> {t} <end>' for t in text]
+    assert [WORDS.decode(array) for array in shards.arrays] == [f'<end> {t}' for t in text]
     assert [entry['documents'] for entry in shards.manifest['shards']] == [20, 20, 20]
 
 
@@ -37,29 +34,15 @@ def test_a_limit_cuts_each_shard(tmp_path):
     assert [len(array) for array in open_shards(tmp_path, WORDS).arrays] == [50, 50]
 
 
-def test_each_window_comes_once_an_epoch_across_shard_borders():
-    arrays = np.split(np.arange(1001, dtype=np.uint16), [13, 14, 500])
-    feed = Feed(Shards(tuple(arrays), {}), batch_sequences=4, sequence_length=10, seed=5)
-    assert feed.steps == 25
-    rows = feed.batches(0, 25).reshape(-1, 11)
-    assert (np.diff(rows.astype(int), axis=1) == 1).all()  # windows are contiguous
-    assert sorted(rows[:, 1:].ravel()) == list(range(1, 1001))  # every token is a target once
-    np.testing.assert_array_equal(feed.batches(7, 3), feed.batches(0, 25)[7:10])
-    again = Feed(Shards(tuple(arrays), {}), 4, 10, seed=6)
-    assert (again.batches(0, 25) != feed.batches(0, 25)).any()
-
-
-def test_more_steps_than_text_are_refused():
-    feed = Feed(Shards((np.arange(100, dtype=np.uint16),), {}), 2, 9, seed=0)
-    with pytest.raises(ValueError, match='step 6 needs more text than the 5 steps there are; tokenize more'):
-        feed.batches(4, 2)
-    with pytest.raises(ValueError, match='100 tokens do not fill one batch of 64 x 9'):
-        Feed(Shards((np.arange(100, dtype=np.uint16),), {}), 64, 9, seed=0)
-
-
 def test_another_tokenizer_is_refused(folder):
-    with pytest.raises(ValueError, match='was tokenized with vocabulary .* use the vocabulary it was made with'):
-        open_shards(folder, WordVocabulary(['other']))
+    """A reader says what it expects: a vocabulary, a fingerprint, or nothing."""
+    other = WordVocabulary(['other'])
+    for expected in (other, other.fingerprint):
+        with pytest.raises(ValueError, match='was tokenized with vocabulary .* use the vocabulary it was made with'):
+            open_shards(folder, expected)
+    opened = open_shards(folder, WORDS.fingerprint)
+    assert opened.tokens == open_shards(folder, None).tokens == opened.manifest['tokens']
+    assert (opened.vocabulary_size, opened.end_id) == (301, 0)
 
 
 def test_damage_is_named(folder):
@@ -67,44 +50,73 @@ def test_damage_is_named(folder):
     whole = path.read_bytes()
     path.write_bytes(whole[:-1] + b'\x07')
     open_shards(folder, WORDS)
-    with pytest.raises(ValueError, match='tokens-00001.npy is not what its manifest says'):
+    with pytest.raises(ValueError, match='tokens-00001.npy does not have the checksum .* run `t2jax tokenize` again'):
         open_shards(folder, WORDS, verify=True)
     path.write_bytes(whole[:-100])
     with pytest.raises(ValueError, match='tokens-00001.npy is damaged'):
+        open_shards(folder, WORDS)
+    with open(path, 'wb') as file:
+        np.save(file, np.zeros(7, np.uint16))
+    with pytest.raises(ValueError, match='tokens-00001.npy has 7 tokens and its manifest says 230'):
         open_shards(folder, WORDS)
     path.unlink()
     with pytest.raises(FileNotFoundError, match='tokens-00001.npy is missing'):
         open_shards(folder, WORDS)
     (folder / 'manifest.json').unlink()
-    with pytest.raises(FileNotFoundError, match='manifest.json; `t2jax train` writes it'):
+    with pytest.raises(FileNotFoundError, match='manifest.json; `t2jax tokenize` writes it, or, .* `t2jax train`'):
         open_shards(folder, WORDS)
 
 
-def test_plain_files_are_documents(tmp_path):
-    (tmp_path / 'a.txt').write_text('one text')
-    lines = [json.dumps({'text': f'line {i}'}) for i in range(2)]
-    (tmp_path / 'b.jsonl.gz').write_bytes(gzip.compress('\n'.join(lines).encode()))
-    paths = [tmp_path / 'a.txt', tmp_path / 'b.jsonl.gz']
-    assert list(file_documents(paths)) == ['one text', 'line 0', 'line 1']
-    assert list(file_documents(paths, shard=1, shards=2)) == ['line 0', 'line 1']
-    (tmp_path / 'c.jsonl').write_text('{"text": "fine"}\n{"words": 1}\n')
-    with pytest.raises(ValueError, match='c.jsonl line 2 is not a JSON object with a field "text"'):
-        list(file_documents([tmp_path / 'c.jsonl']))
-    (tmp_path / 'd.pdf').write_text('')
-    with pytest.raises(ValueError, match='d.pdf is neither .txt nor .jsonl'):
-        list(file_documents([tmp_path / 'd.pdf']))
+def test_a_damaged_study_is_sent_to_train(tmp_path):
+    write_shards(tmp_path, documents, WORDS, 1, 50, {'world': {}})
+    (tmp_path / 'tokens-00000.npy').unlink()
+    with pytest.raises(FileNotFoundError, match='tokens-00000.npy is missing; delete .* and run `t2jax train`'):
+        open_shards(tmp_path, WORDS)
 
 
-def test_a_seqio_task_becomes_shards(tmp_path):
-    """The real path: a registered seqio task over text files, tokenized into shards."""
-    seqio = pytest.importorskip('seqio', reason='seqio and TensorFlow are not installed here')
-    lines = ['w1 w2 w3', 'w4', 'w5 w6']
-    (tmp_path / 'text.txt').write_text('\n'.join(lines))
-    source = seqio.TextLineDataSource({'train': str(tmp_path / 'text.txt')})
-    seqio.TaskRegistry.add('t2jax_test_lines', source=source, output_features={}, preprocessors=[])
-    read = lambda shard: seqio_documents('t2jax_test_lines', 'train', shard, 1)
-    assert list(read(0)) == lines
-    write_shards(tmp_path / 'tokens', read, WORDS, 1, 1000, {'seqio': 't2jax_test_lines'})
-    assert WORDS.decode(open_shards(tmp_path / 'tokens', WORDS).arrays[0]) == (
-        '<end> w1 w2 w3 <end> w4 <end> w5 w6 <end>'
-    )
+def test_a_shard_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    """/dev/full stands for a full disk: it takes every write and has no room for it."""
+    path = tmp_path / 'tokens-00000.npy'
+    with pytest.raises(KeyError), ShardWriter(path, 300) as shard:
+        shard.write(np.arange(5))
+        raise KeyError
+    assert not list(tmp_path.iterdir())
+    if not Path('/dev/full').exists():
+        pytest.skip('this system has no /dev/full')
+    for count in (5, 10**6):  # fails at the end, or in the middle
+        shard = ShardWriter(path, 300)
+        shard._temporary.symlink_to('/dev/full')
+        with pytest.raises(OSError, match='00000.npy cannot be written .No space left on device.; make room'), shard:
+            shard.write(np.zeros(count))
+        assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(('size', 'dtype'), [(2**16, np.uint16), (2**16 + 1, np.uint32)])
+def test_ids_are_as_wide_as_the_vocabulary_needs(tmp_path, size, dtype):
+    with ShardWriter(tmp_path / 'a.npy', size) as shard:
+        for ids in ([1, size - 1], [], [3]):
+            shard.write(np.array(ids, np.int64))
+    array = np.load(tmp_path / 'a.npy')
+    assert array.dtype == dtype and array.tolist() == [1, size - 1, 3]
+
+
+def test_shards_of_a_bucket_are_copied_and_checked(folder, tmp_path, monkeypatch):
+    """fsspec's memory file system stands for a bucket: the same calls, no network."""
+    fsspec = pytest.importorskip('fsspec')
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    bucket = fsspec.filesystem('memory')
+    bucket.put(str(folder), '/bucket/tokens', recursive=True)
+    here, there = open_shards(folder, WORDS, verify=True), open_shards('memory://bucket/tokens', WORDS, verify=True)
+    assert [a.tolist() for a in there.arrays] == [a.tolist() for a in here.arrays]
+    copies = sorted((tmp_path / 'cache').rglob('tokens-*.npy'))
+    times = [path.stat().st_mtime_ns for path in copies]
+    copies[1].write_bytes(b'cut')
+    open_shards('memory://bucket/tokens', WORDS, verify=True)  # copies again what is not whole, nothing else
+    assert [path.stat().st_mtime_ns == time for path, time in zip(copies, times)] == [True, False, True]
+    bucket.rm('/bucket/tokens/tokens-00002.npy')
+    with pytest.raises(FileNotFoundError, match='shard memory://bucket/tokens/tokens-00002.npy is missing'):
+        open_shards('memory://bucket/tokens', WORDS)
+    with pytest.raises(FileNotFoundError, match='no memory://bucket/none/manifest.json; copy there'):
+        open_shards('memory://bucket/none', WORDS)
+    with pytest.raises(ValueError, match='nosuch://bucket/none cannot be read here'):
+        open_shards('nosuch://bucket/none', WORDS)

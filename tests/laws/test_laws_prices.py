@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from t2jax import costs
+from t2jax.chips import TPUS
 from t2jax.laws.budgets import EndToEnd, Separate, largest_size, sizes_paid, whole
-from t2jax.laws.hardware import CHIPS, BandwidthPrice, TransformerPrice
+from t2jax.laws.hardware import BandwidthPrice, TransformerPrice
 from t2jax.laws.prices import MeasuredPrice, MoneyPrice, PaperPrice, read_measured, samples_cost, samples_paid
 from t2jax.laws.shapes import PORIAN_LADDER, Shape, shape_of
 from t2jax.models.config import ModelConfig
@@ -104,8 +105,8 @@ def test_the_params_are_read_once_for_a_batch():
         2 * (shared.per_sample(1e8) - work.per_sample(1e8))
     )
     assert shared.per_training_token(1e8) == work.per_training_token(1e8)
-    assert set(CHIPS) == {'v4', 'v5e', 'v5p', 'v6e'}
-    assert all(150 < chip.flops / chip.bandwidth < 600 for chip in CHIPS.values())
+    assert set(TPUS) == {'v4', 'v5e', 'v5p', 'v6e'}
+    assert all(150 < chip.flops / chip.bandwidth < 600 for chip in TPUS.values())
 
 
 def test_measured_seconds_go_through_the_table_and_beyond_it_only_with_a_word():

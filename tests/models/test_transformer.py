@@ -38,7 +38,7 @@ def test_prefill_reads_each_row_at_its_own_last_token(tiny, tiny_params):
     logits, (k, v) = transformer.prefill(tiny, tiny_params, TOKENS, lengths)
     whole = transformer.forward(tiny, tiny_params, TOKENS)
     np.testing.assert_allclose(logits, whole[jnp.arange(3), lengths - 1], rtol=1e-5, atol=1e-5)
-    assert k.shape == v.shape == (2, 3, 9, 2, 8)
+    assert k.shape == v.shape == (2, 3, 9, tiny.kv_heads, 4)
 
 
 def test_params_are_counted_as_costs_count_them(tiny, tiny_params):
@@ -51,7 +51,7 @@ def test_logical_axes_name_every_axis_of_every_param(tiny, tiny_params):
     axes = transformer.logical_axes(tiny)
     ranks = jax.tree.map(len, axes, is_leaf=lambda leaf: isinstance(leaf, tuple))
     assert ranks == jax.tree.map(jnp.ndim, tiny_params)
-    assert axes['layers']['attention']['qkv'] == ('layers', 'embed', None, 'heads')
+    assert axes['layers']['attention']['out'] == ('layers', 'heads', 'embed')
 
 
 def test_later_layers_start_with_smaller_output_weights():
@@ -95,7 +95,7 @@ def test_bfloat16_compute_keeps_float32_params_and_logits(tiny, tiny_params):
 @pytest.mark.parametrize(
     ('change', 'sentence'),
     [
-        ({'n_heads': 3}, 'd_model 16 does not split into 3 heads of even width; use a multiple of 6'),
+        ({'n_heads': 6}, 'd_model 16 does not split into 6 heads of even width; use a multiple of 12'),
         ({'vocab': 0}, 'model.vocab is 0; it has to be at least 1'),
         ({'compute_dtype': 'float64'}, "compute_dtype is 'float64'; use float32 or bfloat16"),
     ],

@@ -7,33 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import PartitionSpec
 
 from t2jax import costs
-from t2jax.data.feed import Feed
-from t2jax.data.shards import Shards
-from t2jax.mesh import make_mesh
+from t2jax.mesh import Layout, make_mesh
 from t2jax.training import checkpoint, loop
 from t2jax.training.recipe import Recipe, make_schedule, multiplier
-from t2jax.training.step import init_state, loss_fn, make_init, make_train_steps
-
-
-@pytest.fixture(scope='module')
-def feed():
-    """A text with a pattern in it: each word tells the next but one."""
-    rng = np.random.default_rng(0)
-    ids = np.cumsum(rng.integers(1, 3, 40_000)) % 11
-    return Feed(Shards((ids.astype(np.uint16),), {}), batch_sequences=8, sequence_length=8, seed=0)
-
-
-@pytest.fixture(scope='module')
-def run(tiny, tiny_recipe):
-    return loop.RunConfig('d16', tiny, 64 * 40, tiny_recipe, seed=1, steps_per_dispatch=8, checkpoint_every=16)
-
-
-@pytest.fixture(scope='module')
-def finished(run, feed, tmp_path_factory):
-    folder = tmp_path_factory.mktemp('run')
-    return loop.train(run, feed, folder, make_mesh(jax.devices()[:1])), folder
+from t2jax.training.step import init_state, loss_fn, make_init, make_train_steps, state_shardings
 
 
 def same(a, b):
@@ -41,7 +21,7 @@ def same(a, b):
 
 
 def test_a_step_is_adamw_by_hand(tiny, tiny_recipe, feed):
-    """One step from zero moments: clip, Adam with bias correction, decay that ignores the rate, gains undecayed."""
+    """One step from zero moments: clip, Adam with bias correction, decay that ignores the rate."""
     recipe = dataclasses.replace(tiny_recipe, weight_decay=0.1, clip_norm=0.5)
     state = init_state(tiny, recipe, jax.random.key(0))
     schedule = make_schedule(recipe, tiny, 64 * 40)
@@ -52,13 +32,12 @@ def test_a_step_is_adamw_by_hand(tiny, tiny_recipe, feed):
     m = float(multiplier(schedule, jnp.int32(0)))
     rate = float(schedule.peak_rate)
 
-    def by_hand(path, p, g):
+    def by_hand(p, g):
         g = np.asarray(g, np.float64) * 0.5 / norm
         first, second = 0.1 * g / (1 - 0.9), 0.05 * g**2 / (1 - 0.95)
-        decay = 0.0 if path[-1].key == 'gain' else 0.1
-        return p - m * (rate * first / (np.sqrt(second) + 1e-8) + decay * np.asarray(p))
+        return p - m * (rate * first / (np.sqrt(second) + 1e-8) + 0.1 * np.asarray(p))
 
-    expected = jax.tree_util.tree_map_with_path(by_hand, state.params, grads)
+    expected = jax.tree.map(by_hand, state.params, grads)
     step = make_train_steps(tiny, recipe, make_mesh(jax.devices()[:1]))
     after, losses, norms = step(state, schedule, tokens, jnp.int32(1))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-6), after.params, expected)
@@ -119,26 +98,22 @@ def test_a_stopped_and_restored_run_equals_an_uninterrupted_one(run, feed, finis
     assert strip(tmp_path / 'metrics.jsonl') == strip(finished[1] / 'metrics.jsonl')
 
 
-@pytest.mark.parametrize(('fsdp', 'tensor'), [(1, 1), (8, 1), (1, 2), (2, 2)])
-def test_eight_devices_train_like_one(run, feed, finished, tmp_path, fsdp, tensor):
-    mesh = make_mesh(jax.devices(), fsdp=fsdp, tensor=tensor)
-    state = loop.train(run, feed, tmp_path, mesh)
-    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-2, atol=2e-3)
-    jax.tree.map(close, state.params, finished[0].params)
-    spec = state.params['layers']['attention']['qkv'].sharding.spec
-    named = [axes if isinstance(axes, str) else ''.join(axes or ()) for axes in spec]
-    assert named == ['', 'fsdp', '', 'tensor']
+def test_the_state_is_split_as_the_rules_say(tiny, tiny_recipe):
+    mesh = make_mesh(jax.devices(), Layout(fsdp=2, tensor=2))
+    state = state_shardings(tiny, tiny_recipe, mesh)
+    for params in (state.params, state.moments[1].mu):
+        assert params['layers']['attention']['qkv'].spec == PartitionSpec((), ('fsdp',), None, ('tensor',))
 
 
 def test_a_mesh_that_does_not_divide_the_model_is_refused(tiny, tiny_recipe):
     odd = dataclasses.replace(tiny, vocab=11)
     with pytest.raises(ValueError, match='axis vocab of 11 does not divide over 2 devices of the mesh axis tensor'):
-        make_init(odd, tiny_recipe, make_mesh(jax.devices(), tensor=2))
+        make_init(odd, tiny_recipe, make_mesh(jax.devices(), Layout(tensor=2)))
 
 
 def test_all_budgets_of_a_size_share_one_executable(run, feed, tmp_path):
     mesh = make_mesh(jax.devices()[:1])
-    compiled = loop._compiled(run.model, run.recipe, mesh)
+    compiled = loop._compiled(run.model, run.recipe, mesh, run.layout)
     loop.train(run, feed, tmp_path / 'a', mesh)
     before = compiled._cache_size()
     loop.train(dataclasses.replace(run, tokens=64 * 11), feed, tmp_path / 'b', mesh)
@@ -147,7 +122,7 @@ def test_all_budgets_of_a_size_share_one_executable(run, feed, tmp_path):
 
 def test_a_checkpoint_restores_onto_other_devices(run, finished):
     _, folder = finished
-    params = loop.load_params(run, folder, make_mesh(jax.devices()[2:4], fsdp=2))
+    params = loop.load_params(run, folder, make_mesh(jax.devices()[2:4], Layout(fsdp=2)))
     assert same(params, finished[0].params)
     assert len(params['head'].sharding.device_set) == 2
 
@@ -179,7 +154,9 @@ def test_a_folder_of_another_config_is_refused(run, feed, finished):
 
 def test_a_loss_that_is_not_finite_stops_the_run_by_name(run, feed, tmp_path):
     wild = dataclasses.replace(run, recipe=dataclasses.replace(run.recipe, learning_rate=1e30))
-    with pytest.raises(FloatingPointError, match=r'loss of run d16 is not finite between steps 0 and 8; lower recipe'):
+    with pytest.raises(
+        FloatingPointError, match=r'loss of run d16 is not finite between steps 0 and 8; .* lower recipe'
+    ):
         loop.train(wild, feed, tmp_path, make_mesh(jax.devices()[:1]))
     assert checkpoint.latest_step(tmp_path / 'checkpoints') is None
 
