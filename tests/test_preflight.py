@@ -17,8 +17,10 @@ from t2jax import costs, preflight, roofline
 from t2jax.chips import TPUS
 from t2jax.cli.pretraining import report_lines
 from t2jax.hlo import collectives
-from t2jax.mesh import Layout
+from t2jax.mesh import Layout, make_mesh
+from t2jax.models import transformer
 from t2jax.models.config import ModelConfig
+from t2jax.models.execution import choose_kernel
 from t2jax.slices import parse_slice, topology_devices
 from t2jax.training.loop import RunConfig
 from t2jax.training.recipe import Recipe
@@ -133,6 +135,12 @@ def test_without_libtpu_it_says_what_to_install(monkeypatch):
 
 
 @needs_libtpu
+def test_a_slice_attends_by_splash():
+    mesh = make_mesh(topology_devices(parse_slice('v5e:2x2')), Layout(fsdp=4))
+    assert choose_kernel(SMALL, 'auto', mesh.devices.flat[0].platform, 128) == 'splash'
+
+
+@needs_libtpu
 def test_topologies_have_a_device_a_chip():
     for name, slices in (('v5e:4x4', 1), ('v4:2x2x2', 1), ('v5p:2x2x1', 1), ('v6e:2x2', 2)):
         tpu = parse_slice(name, slices)
@@ -141,17 +149,20 @@ def test_topologies_have_a_device_a_chip():
         topology_devices(parse_slice('v5e:3x3'))
 
 
-SMALL = ModelConfig(vocab=512, d_model=128, n_layers=3, n_heads=2, compute_dtype='bfloat16')
+SHAPE = {'vocab': 512, 'd_model': 128, 'n_layers': 3, 'n_heads': 4, 'compute_dtype': 'bfloat16'}
+SMALL = ModelConfig(**SHAPE)
 
 
 @needs_libtpu
-def test_a_training_step_compiles_for_a_slice():
+@pytest.mark.slow
+@pytest.mark.parametrize('kind', transformer.VARIANTS, ids=lambda kind: kind.__name__)
+def test_a_training_step_of_every_variant_compiles_for_a_slice(kind):
     """A small model split over four chips, attention by splash: gathered and scattered as the layout says."""
-    layout = Layout(fsdp=4, remat='layer')
-    run = RunConfig('small', SMALL, 1e6, Recipe(batch_sequences=8, sequence_length=128), seed=0, layout=layout)
+    layout, model = Layout(fsdp=4, remat='layer', attention='splash'), kind(**SHAPE)
+    run = RunConfig('small', model, 1e6, Recipe(batch_sequences=8, sequence_length=128), seed=0, layout=layout)
     report = preflight.compile_train(run, parse_slice('v5e:2x2'))
     assert report.mesh == {'data': 1, 'fsdp': 4, 'tensor': 1}
-    weights = 2 * 3 / 4 * costs.count_stored_params(SMALL)  # of bfloat16, once around
+    weights = 2 * 3 / 4 * costs.count_stored_params(model)  # of bfloat16, once around
     assert weights < sum(kind['bytes'] for kind in report.collectives.values()) < 5 * weights
     assert 0.2 < report.memory_estimated / report.memory < 5
     assert report.mfu[0] < report.mfu[1] <= 1

@@ -219,6 +219,9 @@ def open_shards(folder: Path | str, vocabulary: Vocabulary | str | None, verify:
     if not path.exists():
         raise FileNotFoundError(f'no {path}; `t2jax tokenize` writes it, or, for the text of a study, `t2jax train`')
     manifest = read_json(path, f'delete {folder} and run the command that wrote it')
+    lacks = {'vocabulary', 'vocabulary_size', 'end_id', 'source', 'shards'} - set(manifest)
+    if lacks:
+        raise ValueError(f'{path} lacks {", ".join(sorted(lacks))}; delete {folder} and run the command that wrote it')
     expected = vocabulary if vocabulary is None or isinstance(vocabulary, str) else vocabulary.fingerprint
     if expected not in (None, manifest['vocabulary']):
         raise ValueError(
