@@ -5,6 +5,9 @@
 Takes a .jsonl or .jsonl.gz file with a document a line. One document of fourteen is held out; `t2jax vocabulary`,
 `tokenize` and `train` do the rest, in processes of their own, into out/real_text. Run again, it goes on where it was.
 The bigram model is as good as one gets: p(w | v) = (c(v, w) + m p(w)) / (c(v) + m), m the best for the held-out text.
+
+Two CPU cores, 2026-11-22, seven minutes beside other work: 3,267,621 tokens to train on, 55,698 held out, vocabulary
+2048; the bigram model 4.7166 nats a token, the decoder of 6.8e12 FLOPs (282k params, 4M tokens) 4.5696.
 """
 
 import gzip
