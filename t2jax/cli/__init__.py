@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.run(options)
     except KeyboardInterrupt as stop:
         goes_on = '; the same command goes on from here' if options.command in (*studies.STAGES_OF, 'tokenize') else ''
-        print(f'\n{stop or "stopped"}{goes_on}', file=sys.stderr)
+        print(f'\n{str(stop) or "stopped"}{goes_on}', file=sys.stderr)
         return getattr(stop, 'code', 130)
     except (ValueError, OSError, FloatingPointError) as error:
         print(f't2jax {options.command}: {error}', file=sys.stderr)
