@@ -10,7 +10,7 @@ from t2jax.mesh import Layout
 
 # For v5e:4x4. A slice of more chips takes the same, with as many microbatches as there are sequences for a chip.
 V5E_16 = {
-    **{size: Layout(steps_per_dispatch=16) for size in ('5M', '7M', '9M', '15M')},
+    **{size: Layout(microbatches=2, steps_per_dispatch=16) for size in ('5M', '7M', '9M', '15M')},
     **{size: Layout(microbatches=2, steps_per_dispatch=8) for size in ('22M', '28M', '37M')},
     **{size: Layout(microbatches=4, steps_per_dispatch=4) for size in ('57M', '84M', '108M')},
     **{size: Layout(microbatches=8) for size in ('140M-gqa', '149M', '220M')},
