@@ -40,7 +40,9 @@ def train_memory(model: ModelConfig, recipe: Recipe, layout: Layout, devices: in
     state: params and two Adam moments in f32, 12 P / (fsdp tensor); gradients: f32, 4 P / (fsdp tensor).
     weights: a copy in the compute type and, of weights split by fsdp, one gathered layer and the gathered head.
     activations: what layers keep for the backward pass, L t `kept_bytes`; and where remat drops some, one layer's all.
-    logits: V t in f32, and their gradient in the compute type. Within a sixth of what XLA finds (experiments/preflight.md).
+    logits: V t in f32, and their gradient in the compute type.
+
+    Within a sixth of what XLA finds (experiments/preflight.md).
     """
     width, parts = _width(model), layout.fsdp * layout.tensor
     stored, tokens = costs.count_stored_params(model), _tokens(recipe, layout, devices) / layout.microbatches
