@@ -32,7 +32,7 @@ def _anywhere(x: jax.Array, axes: Sequence[str | None]) -> jax.Array:
 
 @dataclass(frozen=True)
 class Execution:
-    """What a decoder has to know of the machine it runs on; the default is a single device, nothing saved."""
+    """What a decoder has to know of the machine it runs on; the default: one device, nothing computed twice."""
 
     remat: str = 'none'
     kernel: Kernel | None = None
@@ -62,21 +62,31 @@ def choose_kernel(config: ModelConfig, name: str, platform: str, length: int) ->
 
     On a CPU splash attention is only interpreted, for tests. Raises ValueError for a kernel that cannot run here.
     """
-    width = config.d_model // config.n_heads
-    lacks = {
-        'xla': '',
-        'splash': 'runs on TPU' * (platform == 'gpu')
-        or f'needs sequences of a multiple of {_LANES} tokens, not {length}' * (length % _LANES > 0),
-        'cudnn': 'runs on GPU' * (platform != 'gpu')
-        or 'needs compute_dtype bfloat16' * (config.compute_dtype != 'bfloat16')
-        or f'needs heads of at most 128 numbers, a multiple of 8, not {width}' * (width > 128 or width % 8 > 0),
-    }
     if name == 'auto':
         own = {'tpu': 'splash', 'gpu': 'cudnn'}.get(platform, 'xla')
-        return 'xla' if lacks[own] else own
-    if lacks[name]:
-        raise ValueError(f'layout.attention {name} {lacks[name]}; use auto or xla')
+        return 'xla' if _objection(config, own, platform, length) else own
+    objection = _objection(config, name, platform, length)
+    if objection:
+        raise ValueError(f'layout.attention {name} {objection}; use auto or xla')
     return name
+
+
+def _objection(config: ModelConfig, name: str, platform: str, length: int) -> str | None:
+    """Say why a kernel cannot run here, or None if it can."""
+    if name == 'splash':
+        if platform == 'gpu':
+            return 'runs on TPU'
+        if length % _LANES:
+            return f'needs sequences of a multiple of {_LANES} tokens, not {length}'
+    if name == 'cudnn':
+        width = config.d_model // config.n_heads
+        if platform != 'gpu':
+            return 'runs on GPU'
+        if config.compute_dtype != 'bfloat16':
+            return 'needs compute_dtype bfloat16'
+        if width > 128 or width % 8:
+            return f'needs heads of at most 128 numbers, a multiple of 8, not {width}'
+    return None
 
 
 def splash_attention(q_BTHK: jax.Array, k_BTJK: jax.Array, v_BTJK: jax.Array, interpret: bool = False) -> jax.Array:
