@@ -12,7 +12,7 @@ from t2jax.models import transformer
 from t2jax.models.config import ModelConfig
 from t2jax.models.execution import choose_kernel, make_execution
 from t2jax.models.grouped_query import GroupedQueryConfig
-from t2jax.models.layers import Block, attend
+from t2jax.models.layers import Block, attend, attend_causally
 
 
 @pytest.mark.parametrize('heads', [(4, 4), (4, 2)], ids=['multi-head', 'grouped'])
@@ -28,6 +28,14 @@ def test_splash_attention_is_attention(heads):
     into = lambda f: jax.jit(jax.grad(lambda *x: jnp.square(f(*x)).sum(), argnums=(0, 1, 2)))(q, k, v)
     for found, expected in zip(into(kernel), into(plain)):
         np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_causal_attention_in_parts_of_the_queries_is_attention():
+    """300 queries are three parts, the last one short."""
+    rng = np.random.default_rng(1)
+    q, k, v = (jnp.array(rng.normal(size=(1, 300, n, 8)), jnp.float32) for n in (4, 2, 2))
+    whole = attend(q, (Block(k, v, jnp.tri(300, dtype=bool)[None]),))
+    np.testing.assert_allclose(attend_causally(q, k, v), whole, atol=1e-5)
 
 
 def test_a_platform_gets_its_own_kernel_where_the_shape_allows():
