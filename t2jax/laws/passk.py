@@ -5,9 +5,27 @@ Likelihood: 1 - (1 - p_i)^k, in log space, for p may be 1e-20 (T2 section 3). Co
 share of impossible questions, `mass`; then any k will do.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from t2jax.laws.forms import pass_at_k_of_beta
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """Mean pass@k of some questions at each k [K], and the band of `level` about it.
+
+    `kind` is what it is computed from: 'likelihood', 'samples', 'beta-binomial' or 'zero-inflated', the last with a
+    mass of impossible questions.
+    """
+
+    kind: str
+    k: np.ndarray
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    level: float
 
 
 def pass_at_k(nll_Q: np.ndarray, k: float) -> np.ndarray:
@@ -45,18 +63,22 @@ def unbiased_pass_at_k(n_Q: np.ndarray | int, c_Q: np.ndarray, k: int) -> np.nda
     return np.where(c == 0, 0.0, np.where(few_wrong, 1.0, chance))
 
 
-def fit_beta_binomial(n_Q: np.ndarray, c_Q: np.ndarray, with_mass: bool = False) -> tuple[float, float, float]:
-    """Fit (a, b, mass) to c correct of n samples of each question, by maximum likelihood.
+def fit_beta_binomial(
+    n_Q: np.ndarray, c_Q: np.ndarray, with_mass: bool = False, times_Q: np.ndarray | None = None
+) -> tuple[float, float, float]:
+    """Fit (a, b, mass) to c correct of n samples of each question, by maximum likelihood; `times_Q` repeats questions.
 
     A question is impossible with probability `mass` (0 unless `with_mass`), else its p is from Beta(a, b); its mean
     pass@k is (1 - mass) pass_at_k_of_beta(a, b, k). Raises ValueError where no sample is right: there is no best a.
     """
     from scipy.optimize import minimize
 
-    if not np.any(c_Q):
+    table, row = np.unique(np.stack([n_Q, c_Q]).astype(float), axis=1, return_inverse=True)
+    times = np.bincount(row.ravel(), times_Q)
+    (n, c), times = table[:, times > 0], times[times > 0]
+    if not np.any(c):
         raise ValueError('no sample of any question is right; a beta-binomial needs at least one')
-    (n, c), times = np.unique(np.stack([n_Q, c_Q]).astype(float), axis=1, return_counts=True)
-    start = [np.log(np.mean((c_Q + 0.01) / (n_Q - c_Q + 0.01))), np.log(0.5)]
+    start = [np.log(np.average((c + 0.01) / (n - c + 0.01), weights=times)), np.log(0.5)]
     if with_mass:
         share = np.clip(times[c == 0].sum() / times.sum() / 2, 0.01, 0.5)
         start.append(np.log(share / (1 - share)))
