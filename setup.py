@@ -37,7 +37,7 @@ setup(
     ],
     extras_require={
         'tpu': ['jax[tpu]>=0.10', 'gcsfs>=2024.2'],
-        'test': ['pytest>=8', 'hypothesis>=6.100', 'ruff>=0.8', 'torch==2.13.0'],
+        'test': ['pytest>=8', 'hypothesis>=6.100', 'ruff>=0.8', 'torch==2.13.0', 'transformers>=5'],
         'interop': ['safetensors>=0.5'],
     },
     entry_points={'console_scripts': ['t2jax = t2jax.cli:main']},

@@ -13,7 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 
 from t2jax import roofline
 from t2jax.hlo import collectives
@@ -21,14 +21,16 @@ from t2jax.mesh import Layout, make_mesh, sharding
 from t2jax.models import transformer
 from t2jax.models.config import ModelConfig
 from t2jax.pretraining import adapt
-from t2jax.sampling.cache import Cache, decode_step
+from t2jax.sampling.choice import Rule
+from t2jax.sampling.sampler import Rows, compiled_sample_rows, rows_spec
+from t2jax.sampling.work import MEMORY_SHARE, ROW_SAMPLES, fit_tile
 from t2jax.slices import Slice, topology_devices
 from t2jax.training import loop
 from t2jax.training.recipe import make_schedule
 from t2jax.training.step import make_train_steps
 
-# What a device samples at once, for the decode step: questions of up to PREFIX tokens, SAMPLES answers of up to SUFFIX.
-QUESTIONS, SAMPLES, PREFIX, SUFFIX = 4, 64, 512, 64
+# What is sampled, for the decode step: prompts of up to PROMPT tokens, samples of up to TOKENS.
+PROMPT, TOKENS = 512, 64
 
 
 @dataclass(frozen=True)
@@ -81,36 +83,37 @@ def compile_train(run: loop.RunConfig, tpu: Slice) -> Report:
 
 
 def compile_decode(name: str, model: ModelConfig, tpu: Slice) -> Report:
-    """Compile one decode step for a slice: a copy of the model on every device, questions and samples split.
+    """Compile repeated sampling for a slice: all params on every device, as many rows and slots as its memory holds.
 
-    Raises as `compile_train`.
+    What is compiled is the whole loop of `t2jax sample`; times are of one step of it. Raises as `compile_train`.
     """
     devices = topology_devices(tpu)
     layout = Layout(slices=tpu.count)
     mesh = make_mesh(devices, layout)
-    rows, everywhere = len(devices) * QUESTIONS, sharding(mesh, ())
+    tile = fit_tile(model, PROMPT, TOKENS, ROW_SAMPLES, 2**20, MEMORY_SHARE * tpu.chip.memory, 'tpu')
+    rows, split, everywhere = len(devices) * tile.rows, NamedSharding(mesh, rows_spec(mesh)), sharding(mesh, ())
     params = _placed(jax.eval_shape(lambda: transformer.init_params(model, jax.random.key(0))), everywhere)
-    kind, head = jnp.dtype(model.compute_dtype), model.d_model // model.n_heads
-    split = sharding(mesh, ('batch',))
-    by_layer = sharding(mesh, ('layers', 'batch'))
-    column = lambda *shape: jax.ShapeDtypeStruct(
-        (model.n_layers, rows, *shape, model.kv_heads, head), kind, sharding=by_layer
+    whole = partial(jax.ShapeDtypeStruct, sharding=everywhere)
+    of_rows = lambda *shape: jax.ShapeDtypeStruct((rows, *shape), jnp.int32, sharding=split)
+    lowered = compiled_sample_rows.lower(
+        params,
+        of_rows(PROMPT),
+        of_rows(),
+        Rows(of_rows(), of_rows(), of_rows()),
+        _placed(jax.eval_shape(lambda: jax.random.key(0)), everywhere),
+        Rule(whole((), jnp.float32), whole((), jnp.float32), whole((), jnp.int32)),
+        whole((1, model.vocab), jnp.int32),
+        model=model,
+        mesh=mesh,
+        samples=ROW_SAMPLES,
+        slots=tile.slots,
+        max_tokens=TOKENS,
     )
-    cache = Cache(
-        column(PREFIX),
-        column(PREFIX),
-        jax.ShapeDtypeStruct((rows,), jnp.int32, sharding=split),
-        column(SAMPLES, SUFFIX),
-        column(SAMPLES, SUFFIX),
-    )
-    tokens = jax.ShapeDtypeStruct((rows, SAMPLES), jnp.int32, sharding=split)
-    at = jax.ShapeDtypeStruct((), jnp.int32, sharding=everywhere)
-    step = jax.jit(partial(decode_step, model), donate_argnums=1)
-    report = _compile(f'decode {name}', step.lower(params, cache, tokens, at), tpu, mesh, layout)
-    times = roofline.decode_roofline(model, QUESTIONS, SAMPLES, PREFIX, SUFFIX, tpu.chip)
-    ends = times.serial, times.overlapped
+    report = _compile(f'decode {name}, {tile.rows} x {tile.slots} slots', lowered, tpu, mesh, layout)
+    times = roofline.decode_roofline(model, tile.rows, tile.slots, PROMPT, TOKENS, tpu.chip)
+    speeds = tuple(rows * tile.slots / seconds for seconds in (times.serial, times.overlapped))
     return dataclasses.replace(
-        report, seconds=_seconds(times), tokens_per_second=tuple(rows * SAMPLES / seconds for seconds in ends)
+        report, memory_estimated=MEMORY_SHARE * tpu.chip.memory, seconds=_seconds(times), tokens_per_second=speeds
     )
 
 

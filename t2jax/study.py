@@ -189,8 +189,9 @@ def evaluate_runs(study: StudyConfig, workdir: Path, quiet: bool) -> None:
         add = _locked(bar.update)
 
         def work(run: loop.RunConfig, device: jax.Device, should_stop: Callable[[], bool]) -> None:
-            params = loop.load_params(run, workdir / 'runs' / run.name, make_mesh([device]))
-            runner.evaluate(run.model, params, tasks, text_BT, settings, folders[run.name])
+            mesh = make_mesh([device])
+            params = loop.load_params(run, workdir / 'runs' / run.name, mesh)
+            runner.evaluate(run.model, params, tasks, text_BT, settings, folders[run.name], mesh)
             add(1)
 
         pool.run(by_size(missing), work, study.runs_at_once)

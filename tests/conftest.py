@@ -9,6 +9,7 @@ import jax
 import pytest
 from hypothesis import settings
 
+from t2jax.mesh import make_mesh
 from t2jax.models import transformer
 from t2jax.models.config import ModelConfig
 from t2jax.training.recipe import Recipe
@@ -37,6 +38,12 @@ def tiny():
 def tiny_params(tiny):
     """Its initial params."""
     return transformer.init_params(tiny, jax.random.key(0))
+
+
+@pytest.fixture(scope='session')
+def one_device():
+    """A mesh of the first device."""
+    return make_mesh(jax.devices()[:1])
 
 
 @pytest.fixture(scope='session')

@@ -49,12 +49,12 @@ def test_train_step_flops_are_what_xla_compiles():
 
 
 def test_prefill_and_decode_flops_are_what_xla_compiles():
-    prefill = lambda p, t, n: caches.prefill(MODEL, p, t, n, samples=8, columns=16)
+    prefill = lambda p, t, n: caches.prefill(MODEL, p, t, n, slots=8, columns=16)
     found = compiled_flops(prefill, SHAPES, tokens(4, 64), tokens(4))
     assert costs.prefill_flops(MODEL, 4, 64) == pytest.approx(found, rel=0.05)
     _, cache = jax.eval_shape(prefill, SHAPES, tokens(4, 64), tokens(4))
-    step = lambda p, c, t, s: caches.decode_step(MODEL, p, c, t, s)
-    found = compiled_flops(step, SHAPES, cache, tokens(4, 8), tokens())
+    step = lambda p, c, t, a, s: caches.decode_step(MODEL, p, c, t, a, s)
+    found = compiled_flops(step, SHAPES, cache, tokens(4, 8), tokens(4, 8), tokens())
     # the compiled step attends to the whole preallocated cache, 64 + 16 columns
     assert costs.decode_step_flops(MODEL, 32, 80) == pytest.approx(found, rel=0.05)
 

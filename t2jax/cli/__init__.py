@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from t2jax.cli import laws, planning, pretraining, studies, text
+from t2jax.cli import laws, planning, pretraining, sampling, studies, text
 
 Add = Callable[..., argparse.ArgumentParser]
 
@@ -31,7 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options.run(options)
     except KeyboardInterrupt as stop:
-        goes_on = '; the same command goes on from here' if options.command in (*studies.STAGES_OF, 'tokenize') else ''
+        goes_on = (
+            '; the same command goes on from here'
+            if options.command in (*studies.STAGES_OF, 'tokenize', 'sample')
+            else ''
+        )
         print(f'\n{str(stop) or "stopped"}{goes_on}', file=sys.stderr)
         return getattr(stop, 'code', 130)
     except (ValueError, OSError, FloatingPointError) as error:
@@ -53,6 +57,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     _describe_studies(add)
     text.describe(add)
+    sampling.describe(add)
     _describe_laws(add)
     return parser
 

@@ -4,13 +4,11 @@ import argparse
 import dataclasses
 import json
 import re
-import sys
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from t2jax.cli import studies
+from t2jax.cli import hosts, studies
 
 GIB = 2**30
 TAKES_FLAGS = ('inspect', 'compile')  # as the commands about studies do: flags that override the config
@@ -26,10 +24,7 @@ def describe(add: Callable[..., argparse.ArgumentParser], train: argparse.Argume
     group.add_argument(
         '--shards', help="folder or gs:// address that `t2jax tokenize` wrote (default: the experiment's)"
     )
-    group.add_argument('--distributed', action='store_true', help='one of several hosts that the cluster tells apart')
-    group.add_argument('--coordinator', metavar='HOST:PORT', help='or say it: address of host 0,')
-    group.add_argument('--processes', type=int, help='how many hosts there are,')
-    group.add_argument('--process', type=int, help='and which this one is, from 0')
+    hosts.describe(group)
     group.add_argument('--profile', metavar='FIRST:STEPS', help='trace so many steps from the FIRST on')
     train.set_defaults(run=run_train)
 
@@ -64,8 +59,8 @@ def kind_of(experiment: Path) -> str:
 def run_train(options: argparse.Namespace) -> None:
     """Train the runs of a study, or one run of a grid."""
     if kind_of(options.experiment) == 'STUDY':
-        of_a_grid = ('name', 'shards', 'coordinator', 'processes', 'process', 'profile')
-        if options.distributed or any(getattr(options, flag) is not None for flag in of_a_grid):
+        of_a_grid = ('name', 'shards', 'profile')
+        if hosts.are_several(options) or any(getattr(options, flag) is not None for flag in of_a_grid):
             raise ValueError(
                 f'{options.experiment} defines a STUDY, all of whose runs train on this host; drop the flags for a grid'
             )
@@ -84,32 +79,13 @@ def run_train(options: argparse.Namespace) -> None:
         )
     run = grid.config(grid.cell(options.name), options.overrides)  # refuses bad flags before anything is started
     profile = _window(options.profile)
-    from t2jax import distributed
-    from t2jax.pretraining import train_run
-    from t2jax.training.metrics import Watch
-    from t2jax.training.stopping import Stopped
-
-    several = options.distributed or any(
-        value is not None for value in (options.coordinator, options.processes, options.process)
-    )
-    if several:
-        distributed.start(options.coordinator, options.processes, options.process)
-    studies.use_compile_cache()
     workdir = str(options.workdir or grid.workdir)
-    try:
+    with hosts.joined(options):
+        from t2jax.pretraining import train_run
+        from t2jax.training.metrics import Watch
+
+        studies.use_compile_cache()
         train_run(grid, run, workdir, Watch(profile=profile), quiet=options.json)
-    except Stopped:
-        if several:  # all hosts stop at one step
-            distributed.stop()
-        raise
-    except Exception as error:
-        if not several:
-            raise
-        known = isinstance(error, (ValueError, OSError, FloatingPointError))
-        print(f't2jax train: {error}' if known else traceback.format_exc(), file=sys.stderr)
-        distributed.leave(2)  # the other hosts are in the middle of something together
-    if several:
-        distributed.stop()
     if options.json:
         print(json.dumps({'run': run.name, 'workdir': workdir}))
 

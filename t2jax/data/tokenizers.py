@@ -8,7 +8,9 @@ shards needs neither.
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,6 +29,8 @@ class _Library(Protocol):
     size: int
 
     def id_of(self, token: str) -> int | None: ...
+
+    def spelling(self) -> list[bytes]: ...
 
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]: ...
 
@@ -76,6 +80,16 @@ class FileVocabulary:
         """Turn ids back into text."""
         return self._library.decode([int(i) for i in ids])
 
+    def spelling(self) -> list[bytes]:
+        """Return the bytes that each token adds to a text, joined they spell it; padding and the end add none."""
+        found = self._library.spelling()
+        found[self.end_id] = b''
+        return found + [b''] * (self._size - len(found))
+
+    def id_of(self, token: str) -> int | None:
+        """Return the id of the token that is written so, or None if there is none."""
+        return self._library.id_of(token)
+
 
 def _end_id(library: _Library, path: Path, end_token: str | None) -> int:
     for token in END_TOKENS if end_token is None else (end_token,):
@@ -94,10 +108,17 @@ class _HuggingFace:
         self._tokenizer.no_truncation()  # a file may ask for either, and both would change the text
         self._tokenizer.no_padding()
         self._tokenizer.encode_special_tokens = True  # as plain text
+        self._decoder = json.loads(content).get('decoder')
         self.size = max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
 
     def id_of(self, token: str) -> int | None:
         return self._tokenizer.token_to_id(token)
+
+    def spelling(self) -> list[bytes]:
+        read = _spell_bytes if '"ByteLevel"' in json.dumps(self._decoder) else _spell_pieces
+        names = {i: token for token, i in self._tokenizer.get_vocab(with_added_tokens=True).items()}
+        added = self._tokenizer.get_added_tokens_decoder()  # these stand for themselves
+        return [names.get(i, '').encode() if i in added else read(names.get(i, '')) for i in range(self.size)]
 
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
         encoded = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
@@ -118,11 +139,35 @@ class _SentencePiece:
         found = self._processor.piece_to_id(token)
         return found if self._processor.id_to_piece(found) == token else None
 
+    def spelling(self) -> list[bytes]:
+        control = self._processor.is_control
+        pieces = map(self._processor.id_to_piece, range(self.size))
+        return [b'' if control(i) else _spell_pieces(piece) for i, piece in enumerate(pieces)]
+
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
         return [np.array(ids, np.uint32) for ids in self._processor.encode(list(texts), out_type=int, num_threads=1)]
 
     def decode(self, ids: Sequence[int]) -> str:
         return self._processor.decode(ids)
+
+
+def _spell_pieces(piece: str) -> bytes:
+    """Read a piece of SentencePiece, or of a tokenizer after it: `\u2581` is a space, `<0x0A>` a byte."""
+    byte = re.fullmatch('<0x([0-9A-F]{2})>', piece)
+    return bytes.fromhex(byte[1]) if byte else piece.replace('\u2581', ' ').encode()
+
+
+def _spell_bytes(token: str) -> bytes:
+    """Read a token of byte-level BPE, in which every byte is written as a character of its own (GPT-2)."""
+    return bytes(map(_bytes_of_characters().__getitem__, token))
+
+
+@cache
+def _bytes_of_characters() -> dict[str, int]:
+    """Return the byte of each character: printable ones stand for themselves, others for 256, 257, ... in order."""
+    printable = [*range(ord('!'), ord('~') + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(BYTES) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(BYTES + i): byte for i, byte in enumerate(others)}
 
 
 _LIBRARIES: dict[str, Any] = {'.json': _HuggingFace, '.model': _SentencePiece}

@@ -50,6 +50,14 @@ class WordVocabulary:
         """Turn ids back into text."""
         return ' '.join(self.words[i] for i in ids)
 
+    def spelling(self) -> list[bytes]:
+        """Return the bytes that each token adds to a text: a space and the word; `<end>` adds none."""
+        return [b'' if i == self.end_id else f' {word}'.encode() for i, word in enumerate(self.words)]
+
+    def id_of(self, token: str) -> int | None:
+        """Return the id of a word, or None if it is not in the vocabulary."""
+        return self._ids.get(token)
+
     def save(self, path: Path) -> None:
         """Write the words as JSON."""
         write_json(path, {'words': self.words[1:]})

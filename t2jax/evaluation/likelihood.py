@@ -1,8 +1,13 @@
 """The likelihood of each question's answer, and of text.
 
-NLL_i = -sum over the answer's tokens of log p, p_i = exp(-NLL_i) (T2, "Metrics").
+NLL_i = -sum over the answer's tokens of log p, p_i = exp(-NLL_i) (T2, "Metrics"), log p = logit - logsumexp(logits).
+
+Rows of unlike length go through the model end to end, in batches of so many slots, and meet a padded shape in
+attention alone. The head, most of a small model, sees only what answers are scored by.
 """
 
+from bisect import bisect_right
+from collections.abc import Iterator
 from functools import partial
 
 import jax
@@ -13,18 +18,19 @@ from t2jax.models import transformer
 from t2jax.models.config import ModelConfig
 from t2jax.tasks.questions import EncodedQuestions
 
+BLOCK_BYTES = 2**24  # of a batch's activations in a layer, and of the logits made at a time: a CPU's cache holds them
+LEAST_WIDTH = 32  # attention in a narrower shape saves less than it takes to compile
+
 
 def answer_nll(model: ModelConfig, params: transformer.Params, questions: EncodedQuestions) -> np.ndarray:
     """Compute the summed negative log-likelihood of every answer, [Q] in nats (float64)."""
-    tokens, is_answer = join(questions)
-    return np.asarray(_nll(params, tokens, is_answer, model=model), np.float64)
+    return _row_nll(model, params, *join(questions))
 
 
 def text_loss(model: ModelConfig, params: transformer.Params, text_BT: np.ndarray) -> float:
     """Compute the mean loss of windows of text, ids [B, T + 1], in nats per token."""
-    is_target = np.ones(text_BT.shape, bool)
-    nll_B = _nll(params, text_BT.astype(np.int32), is_target, model=model)
-    return float(np.asarray(nll_B, np.float64).sum() / (text_BT.shape[0] * (text_BT.shape[1] - 1)))
+    nll_B = _row_nll(model, params, text_BT.astype(np.int32), np.ones(text_BT.shape, bool))
+    return float(nll_B.sum() / (text_BT.shape[0] * (text_BT.shape[1] - 1)))
 
 
 def join(questions: EncodedQuestions) -> tuple[np.ndarray, np.ndarray]:
@@ -38,8 +44,81 @@ def join(questions: EncodedQuestions) -> tuple[np.ndarray, np.ndarray]:
     return tokens, (columns >= starts) & (columns < starts + questions.answer_lengths[:, None])
 
 
-@partial(jax.jit, static_argnames='model')
-def _nll(params: transformer.Params, tokens_BT: jax.Array, is_answer_BT: jax.Array, *, model: ModelConfig) -> jax.Array:
-    log_p_BTV = jax.nn.log_softmax(transformer.forward(model, params, tokens_BT[:, :-1]))
-    log_p_BT = jnp.take_along_axis(log_p_BTV, tokens_BT[:, 1:, None], axis=-1)[..., 0]
-    return -jnp.where(is_answer_BT[:, 1:], log_p_BT, 0.0).sum(-1)
+def batches(lengths: np.ndarray, slots: int, widest: int) -> Iterator[tuple[list[int], int, int]]:
+    """Fill batches of so many slots with rows, longest first: the rows' indices, the shape (rows, width) of attention.
+
+    Widths come two to an octave, and a width has one number of rows, so few shapes are compiled.
+    """
+    order = np.argsort(lengths, kind='stable')
+    order, left = order.tolist(), lengths[order].tolist()
+    while left:
+        step = 2 ** max(left[-1].bit_length() - 2, 0)
+        width = min(max(-(-left[-1] // step) * step, LEAST_WIDTH), widest)
+        # half as many again as rows of the whole width would be: most of its rows are wider than two thirds of it
+        rows = min(max(3 * slots // (2 * width), 1), _power_of_two(len(lengths)))
+        batch, free = [], slots
+        while left and left[0] <= free and len(batch) < rows:
+            at = bisect_right(left, free) - 1
+            free -= left.pop(at)
+            batch.append(order.pop(at))
+        yield batch, rows, width
+
+
+def _row_nll(
+    model: ModelConfig, params: transformer.Params, tokens_BT: np.ndarray, is_target_BT: np.ndarray
+) -> np.ndarray:
+    """Sum the negative log-likelihood of each row's targets, [B] (float64); the first token cannot be one."""
+    inputs_BT, targets_BT, is_target_BT = tokens_BT[:, :-1], tokens_BT[:, 1:], is_target_BT[:, 1:]
+    total, widest = inputs_BT.shape
+    lengths_B = np.where(is_target_BT, np.arange(1, widest + 1), 1).max(axis=1)  # up to the last token's input
+    floats = 3 * model.d_hidden + 6 * model.d_model  # of a slot in a layer
+    slots = _power_of_two(max(min(BLOCK_BYTES // (4 * floats), total * widest), widest))
+    nll_B = np.zeros(total)
+    for batch, rows, width in batches(lengths_B, slots, widest):
+        lengths = lengths_B[batch]
+        row = np.repeat(np.arange(len(batch)), lengths)
+        starts = np.cumsum(lengths) - lengths
+        column = np.arange(len(row)) - starts[row]
+        of = np.array(batch)[row], column
+        read = np.nonzero(is_target_BT[of])[0]
+        pad = lambda x, size: np.pad(np.asarray(x, np.int32), (0, size - len(x)))
+        parts = inputs_BT[of], row, column, read, targets_BT[of][read]
+        packed = [pad(part, slots) for part in parts]
+        nll = _nll(params, *packed, pad(starts, rows), np.int32(len(read)), model=model, width=width)
+        nll_B[batch] = np.bincount(row[read], np.asarray(nll, np.float64)[: len(read)], len(batch))
+    return nll_B
+
+
+@partial(jax.jit, static_argnames=('model', 'width'))
+def _nll(
+    params: transformer.Params,
+    tokens_N: jax.Array,
+    rows_N: jax.Array,
+    columns_N: jax.Array,
+    read_N: jax.Array,
+    targets_N: jax.Array,
+    starts_B: jax.Array,
+    count: jax.Array,
+    *,
+    model: ModelConfig,
+    width: int,
+) -> jax.Array:
+    """Compute the negative log-likelihood of `count` targets, each after one of the slots read; [N], the rest junk."""
+    N = len(tokens_N)
+    slots_BT = jnp.minimum(starts_B[:, None] + jnp.arange(width), N - 1)
+    states_ND = transformer.packed_states(model, params, tokens_N, columns_N, slots_BT, rows_N * width + columns_N)
+    states_ND = states_ND[read_N]
+    size = min(_power_of_two(BLOCK_BYTES // (4 * model.vocab)), N)
+
+    def score(i: jax.Array, nll_N: jax.Array) -> jax.Array:
+        cut = lambda x: jax.lax.dynamic_slice_in_dim(x, i * size, size)
+        logits = transformer.head(model, params, cut(states_ND))
+        found = jnp.take_along_axis(logits, cut(targets_N)[:, None], axis=1)[:, 0]
+        return jax.lax.dynamic_update_slice_in_dim(nll_N, jax.nn.logsumexp(logits, axis=1) - found, i * size, 0)
+
+    return jax.lax.fori_loop(0, -(-count // size), score, jnp.zeros(N))
+
+
+def _power_of_two(least: int) -> int:
+    """Return the smallest power of two that is at least so much."""
+    return 2 ** (least - 1).bit_length()

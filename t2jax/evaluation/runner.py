@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from t2jax.config import claim, write_json, write_text
 from t2jax.evaluation.likelihood import answer_nll, text_loss
@@ -22,7 +22,10 @@ from t2jax.laws.observations import Observations
 from t2jax.laws.passk import pass_at_k, repeated_nll, unbiased_pass_at_k
 from t2jax.models.config import ModelConfig
 from t2jax.models.transformer import Params
-from t2jax.sampling.sampler import sample_model
+from t2jax.sampling.choice import Rule
+from t2jax.sampling.sampler import Rows, compiled_sample_rows
+from t2jax.sampling.stops import Stops
+from t2jax.tasks.graders import begins_with
 from t2jax.tasks.questions import EncodedQuestions, Question
 
 TEXT_FILE = 'text.json'
@@ -64,10 +67,11 @@ def evaluate(
     text_BT: np.ndarray,
     settings: Evaluation,
     folder: Path,
+    mesh: Mesh,
 ) -> None:
     """Measure one model on all tasks, a file each, and on held-out windows of text [B, T + 1].
 
-    Raises ValueError if the folder holds other settings.
+    mesh: of the one device that has the params. Raises ValueError if the folder holds other settings.
     """
     claim(folder / 'settings.json', settings)
     for number, task in enumerate(tasks):
@@ -76,7 +80,7 @@ def evaluate(
             continue
         nll_Q = answer_nll(model, params, task.encoded)
         root = jax.random.fold_in(jax.random.key(settings.seed), number)
-        correct_Q = count_correct(model, params, task, settings, root)
+        correct_Q = count_correct(model, params, task, settings, root, mesh)
         rows = zip((q.id for q in task.questions), map(repr, nll_Q.tolist()), correct_Q.tolist())
         write_text(
             path,
@@ -92,25 +96,28 @@ def is_evaluated(folder: Path, tasks: Sequence[Task]) -> bool:
     return all((folder / name).exists() for name in (*(f'{task.name}.csv' for task in tasks), TEXT_FILE))
 
 
-def count_correct(model: ModelConfig, params: Params, task: Task, settings: Evaluation, root: jax.Array) -> np.ndarray:
-    """Sample every question and count the samples that are exactly the answer and stop there, [Q]."""
-    encoded = task.encoded
-    samples = sample_model(
+def count_correct(
+    model: ModelConfig, params: Params, task: Task, settings: Evaluation, root: jax.Array, mesh: Mesh
+) -> np.ndarray:
+    """Sample every question and count the samples that begin with the answer's tokens, its end among them, [Q]."""
+    encoded, n = task.encoded, settings.samples
+    questions = np.arange(len(encoded.prompts), dtype=np.int32)
+    drawn = compiled_sample_rows(
         params,
         encoded.prompts,
         encoded.prompt_lengths,
-        np.arange(len(encoded.prompts)),
-        np.arange(settings.samples),
+        Rows(questions, np.zeros_like(questions), np.full_like(questions, n)),
         root,
-        jnp.float32(settings.temperature),
+        Rule(np.float32(settings.temperature), np.float32(1), np.int32(0)),
+        Stops((task.stop_id,)).table(model.vocab),
         model=model,
+        mesh=mesh,
+        samples=n,
+        slots=min(n, 64),  # answers are short, so that few slots are ever empty
         max_tokens=encoded.answers.shape[1],
-        stop_id=task.stop_id,
     )
-    lengths_B1 = encoded.answer_lengths[:, None]
-    same = np.asarray(samples.tokens_BGS) == encoded.answers[:, None]
-    beyond = np.arange(encoded.answers.shape[1]) >= lengths_B1[..., None]
-    return ((same | beyond).all(-1) & (np.asarray(samples.lengths_BG) == lengths_B1)).sum(-1)
+    rows = zip(*jax.device_get((drawn.tokens, drawn.lengths)), encoded.answers, encoded.answer_lengths)
+    return np.array([begins_with(tokens, lengths, answer[:n]).sum() for tokens, lengths, answer, n in rows])
 
 
 def read_evaluation(path: Path) -> tuple[np.ndarray, int, np.ndarray]:

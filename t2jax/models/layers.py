@@ -23,31 +23,31 @@ from t2jax.models.execution import PLAIN, Execution
 class Block(NamedTuple):
     """Keys and values that queries may look at, and which of them.
 
-    k, v: [B, S, J, K], shared by all queries of a row, or [B, T, S, J, K], one set per query.
+    axes: of k and v, in any order: BSJK, shared by all queries of a row, or BTSJK, one set per query.
     mask: boolean, broadcastable to [B, T, S]; True where a query may look.
     """
 
     k: jax.Array
     v: jax.Array
     mask: jax.Array
+    axes: str = 'BSJK'
 
 
 def attend(q_BTHK: jax.Array, blocks: tuple[Block, ...]) -> jax.Array:
     """Attend to all blocks in one softmax, computed in float32; returns [B, T, H, K]."""
     *rows, H, K = q_BTHK.shape
-    J = blocks[0].k.shape[-2]
+    J = blocks[0].k.shape[blocks[0].axes.index('J')]
     q_BTJRK = q_BTHK.reshape(*rows, J, H // J, K)
     scores = []
     for block in blocks:
-        keys = 'BSJK' if block.k.ndim == 4 else 'BTSJK'
-        scores_BJRTS = jnp.einsum(f'BTJRK,{keys}->BJRTS', q_BTJRK, block.k, preferred_element_type=jnp.float32)
+        scores_BJRTS = jnp.einsum(f'BTJRK,{block.axes}->BJRTS', q_BTJRK, block.k, preferred_element_type=jnp.float32)
         scores.append(jnp.where(block.mask[:, None, None], scores_BJRTS / math.sqrt(K), -jnp.inf))
     weights = jax.nn.softmax(jnp.concatenate(scores, axis=-1), axis=-1).astype(q_BTHK.dtype)
     out_BTJRK, start = 0.0, 0
     for block in blocks:
-        values, length = ('BSJK', block.v.shape[1]) if block.v.ndim == 4 else ('BTSJK', block.v.shape[2])
-        out_BTJRK += jnp.einsum(f'BJRTS,{values}->BTJRK', weights[..., start : start + length], block.v)
-        start += length
+        stop = start + block.v.shape[block.axes.index('S')]
+        out_BTJRK += jnp.einsum(f'BJRTS,{block.axes}->BTJRK', weights[..., start:stop], block.v)
+        start = stop
     return out_BTJRK.reshape(q_BTHK.shape)
 
 
@@ -124,20 +124,18 @@ class Attention(nn.Module):
     ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
         """Return the layer's output [B, T, D] and its own keys and values [B, T, J, K].
 
-        Each query sees the past too; one of independent samples sees the past and itself.
+        Independent samples see themselves and the past; there is none where T is time.
         """
-        c, length = self.config, x_BTD.shape[1]
+        c = self.config
         q, k, v = self.project(x_BTD)
         if c.qk_norm:
             q, k = Norm(c.norm_eps, 'heads', name='q_norm')(q), Norm(c.norm_eps, 'heads', name='k_norm')(k)
         q, k, v = (part.reshape(*part.shape[:2], -1, c.d_model // c.n_heads) for part in (q, k, v))
         q, k = rotate(q, positions_BT, c.rotary_base), rotate(k, positions_BT, c.rotary_base)
-        if self.causal and not past:
+        if self.causal:
             out = (self.execution.kernel or attend_causally)(q, k, v)
-        elif self.causal:
-            out = attend(q, (*past, Block(k, v, jnp.tri(length, dtype=bool)[None])))
         else:
-            out = attend(q, (*past, Block(k[:, :, None], v[:, :, None], jnp.ones((1, 1, 1), bool))))
+            out = attend(q, (*past, Block(k[:, :, None], v[:, :, None], jnp.ones((1, 1, 1), bool), 'BTSJK')))
         out_weight = weight(self, 'out', (c.d_model, c.d_model), ('heads', 'embed'), residual * c.d_model**-0.5)
         return product(out.reshape(x_BTD.shape), out_weight), (k, v)
 

@@ -58,19 +58,29 @@ def read_questions(path: Path) -> list[Question]:
 
 
 def encode_questions(
-    questions: Sequence[Question], encode: Callable[[str], np.ndarray], end_id: int, prompt: int, answer: int
+    questions: Sequence[Question],
+    encode: Callable[[str], np.ndarray],
+    end_id: int,
+    prompt: int | None = None,
+    answer: int | None = None,
 ) -> EncodedQuestions:
-    """Encode questions into arrays of `prompt` and `answer` columns.
+    """Encode questions into arrays of `prompt` and `answer` columns (default: as many as the longest takes).
 
-    Raises ValueError naming the question whose prompt or answer is longer than that, or whose answer has no tokens.
+    Raises ValueError naming the question that cannot be encoded, whose prompt or answer is longer than that, or whose
+    answer has no tokens.
     """
-    prompts = [np.concatenate([[end_id], encode(question.prompt)]) for question in questions]
-    answers = [encode(question.answer) for question in questions]
-    for question, ids, limit in [*zip(questions, prompts, [prompt] * len(prompts))] + [
-        *zip(questions, answers, [answer] * len(answers))
-    ]:
-        if not 0 < len(ids) <= limit:
-            raise ValueError(f'question {question.id!r} takes {len(ids)} tokens where 1 to {limit} fit')
+    prompts, answers = [], []
+    for question in questions:
+        try:
+            prompts.append(np.concatenate([[end_id], encode(question.prompt)]))
+            answers.append(encode(question.answer))
+        except ValueError as error:
+            raise ValueError(f'question {question.id!r}: {error}') from None
+    for limit, rows in ((prompt, prompts), (answer, answers)):
+        limit = max(map(len, rows)) if limit is None else limit
+        for question, ids in zip(questions, rows):
+            if not 0 < len(ids) <= limit:
+                raise ValueError(f'question {question.id!r} takes {len(ids)} tokens where 1 to {max(limit, 1)} fit')
     return EncodedQuestions(
         _pad(prompts, prompt, end_id), _lengths(prompts), _pad(answers, answer, end_id), _lengths(answers)
     )
@@ -80,8 +90,8 @@ def _lengths(rows: Sequence[np.ndarray]) -> np.ndarray:
     return np.array([len(row) for row in rows], np.int32)
 
 
-def _pad(rows: Sequence[np.ndarray], width: int, value: int) -> np.ndarray:
-    out = np.full((len(rows), width), value, np.int32)
+def _pad(rows: Sequence[np.ndarray], width: int | None, value: int) -> np.ndarray:
+    out = np.full((len(rows), width or max(map(len, rows))), value, np.int32)
     for i, row in enumerate(rows):
         out[i, : len(row)] = row
     return out

@@ -57,9 +57,14 @@ class Checkpoints:
         return min(last, (step // self.every + 1) * self.every) if self.every else last
 
 
+def saved_steps(folder: epath.PathLike) -> list[int]:
+    """List the steps of the finished checkpoints."""
+    return sorted(ocp.utils.checkpoint_steps(folder))
+
+
 def latest_step(folder: epath.PathLike) -> int | None:
     """Return the last finished checkpoint's step, or None if there is none."""
-    return max(ocp.utils.checkpoint_steps(folder), default=None)
+    return max(saved_steps(folder), default=None)
 
 
 def restore(folder: epath.PathLike, step: int, shapes: Any) -> tuple[Any, dict[str, Any]]:

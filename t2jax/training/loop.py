@@ -32,7 +32,7 @@ from jax.sharding import Mesh
 
 from t2jax import costs
 from t2jax.chips import chip_of
-from t2jax.config import claim, write_json
+from t2jax.config import claim, from_dict, read_json, write_json
 from t2jax.data.feed import Feed, host_rows, stream, to_global
 from t2jax.mesh import Layout, sharding
 from t2jax.models.config import ModelConfig
@@ -150,11 +150,26 @@ def train(
     return state
 
 
-def load_params(run: RunConfig, folder: epath.PathLike, mesh: Mesh) -> Any:
-    """Read the params of a finished run; raises FileNotFoundError if it is not finished."""
-    if not is_finished(run, folder):
+def load_params(run: RunConfig, folder: epath.PathLike, mesh: Mesh, step: int | None = None) -> Any:
+    """Read the params of a finished run, or of a run after `step` steps.
+
+    Raises FileNotFoundError if it is not finished, or has no checkpoint of that step.
+    """
+    if step is None and not is_finished(run, folder):
         raise FileNotFoundError(f'run {run.name} in {folder} is not finished; train it first')
-    return checkpoint.restore(epath.Path(folder) / 'checkpoints', run.steps, state_shapes(run, mesh))[0].params
+    checkpoints, step = epath.Path(folder) / 'checkpoints', run.steps if step is None else step
+    there = checkpoint.saved_steps(checkpoints)
+    if step not in there:
+        raise FileNotFoundError(f'run {run.name} in {folder} has no checkpoint of step {step}; it has {there}')
+    return checkpoint.restore(checkpoints, step, state_shapes(run, mesh))[0].params
+
+
+def read_run(folder: epath.PathLike) -> RunConfig:
+    """Read back what a folder's run was trained as; raises FileNotFoundError where there is none."""
+    path = epath.Path(folder) / 'config.json'
+    if not path.exists():
+        raise FileNotFoundError(f'{folder} is no run: it has no config.json; give a folder such as WORKDIR/runs/NAME')
+    return from_dict(RunConfig, read_json(path, 'give a run that can be read'), str(path))
 
 
 class _Steps:

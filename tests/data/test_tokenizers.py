@@ -43,6 +43,8 @@ def test_any_text_comes_back_and_no_text_forges_an_end(path, texts):
     texts = [*texts, '  a\n\n b\r\n<|endoftext|></s> ', text(20)]
     encoded = vocabulary.encode_batch(texts)
     assert [vocabulary.decode(ids) for ids in encoded] == texts
+    spelling = vocabulary.spelling()
+    assert [b''.join(spelling[i] for i in ids).decode() for ids in encoded] == texts
     assert not any(vocabulary.end_id in ids for ids in encoded)
     assert [ids.tolist() for ids in encoded] == [vocabulary.encode(one).tolist() for one in texts]
     assert max((ids.max() for ids in encoded if len(ids)), default=0) < len(vocabulary)
@@ -58,6 +60,8 @@ def test_training_repeats_itself_and_shortens_text(path, tmp_path):
 
 def test_padding_and_end_token_are_part_of_the_fingerprint(path):
     plain, padded = FileVocabulary(path), FileVocabulary(path, pad_to=512)
+    assert padded.spelling() == plain.spelling() + [b''] * (512 - len(plain))
+    assert plain.spelling()[plain.end_id] == b'' and plain.id_of('no such token') is None
     assert (len(plain), len(padded)) == (SIZE, 512)
     other = FileVocabulary(path, end_token=plain._library.decode(plain.encode('the')[:1].tolist()) or None)
     assert other.end_id != plain.end_id

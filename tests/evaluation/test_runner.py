@@ -45,24 +45,26 @@ def test_text_loss_is_the_mean_over_targets(tiny, tiny_params):
     assert text_loss(tiny, tiny_params, TEXT) == pytest.approx(by_hand, rel=1e-5)
 
 
-def test_samples_succeed_as_often_as_the_likelihood_says(tiny, tiny_params, task):
+def test_samples_succeed_as_often_as_the_likelihood_says(tiny, tiny_params, task, one_device):
     n = 20_000
-    correct = runner.count_correct(tiny, tiny_params, task, runner.Evaluation(samples=n), jax.random.key(3))
+    settings = runner.Evaluation(samples=n)
+    correct = runner.count_correct(tiny, tiny_params, task, settings, jax.random.key(3), one_device)
     p = np.exp(-answer_nll(tiny, tiny_params, task.encoded))
     assert (n * p > 3).all()
     assert (np.abs(correct - n * p) < 4 * np.sqrt(n * p * (1 - p))).all()
 
 
-def test_files_are_reused_and_settings_compared(tiny, tiny_params, task, tmp_path):
+def test_files_are_reused_and_settings_compared(tiny, tiny_params, task, one_device, tmp_path):
     settings = runner.Evaluation(samples=8, k=(1, 4, 16))
     assert not runner.is_evaluated(tmp_path, [task])
-    runner.evaluate(tiny, tiny_params, [task], TEXT, settings, tmp_path)
+    runner.evaluate(tiny, tiny_params, [task], TEXT, settings, tmp_path, one_device)
     assert runner.is_evaluated(tmp_path, [task])
     before = (tmp_path / 'digits.csv').stat().st_mtime_ns
-    runner.evaluate(tiny, tiny_params, [task], TEXT, settings, tmp_path)
+    runner.evaluate(tiny, tiny_params, [task], TEXT, settings, tmp_path, one_device)
     assert (tmp_path / 'digits.csv').stat().st_mtime_ns == before
     with pytest.raises(ValueError, match=r'holds another config \(samples: 8 -> 16\)'):
-        runner.evaluate(tiny, tiny_params, [task], TEXT, runner.Evaluation(samples=16, k=(1, 4, 16)), tmp_path)
+        other = runner.Evaluation(samples=16, k=(1, 4, 16))
+        runner.evaluate(tiny, tiny_params, [task], TEXT, other, tmp_path, one_device)
     table = runner.observe({'r': tmp_path}, {'r': (10.0, 100.0)}, ['digits'], settings.k)
     assert table.k.tolist() == [1, 4, 16] and table.train_flops[0] == 6000
     assert np.isnan(table.pass_at_k_sampled).tolist() == [False, False, True]

@@ -75,9 +75,10 @@ def test_attention_over_two_blocks_is_one_softmax_over_both():
     mask = jnp.array(rng.random((2, 3, 5)) < 0.7).at[:, :, 0].set(True)
     whole = attend(q, (Block(k, v, mask),))
     per_query = lambda x: jnp.broadcast_to(x[:, None], (2, 3, *x.shape[1:]))
+    heads_first = lambda x: x.swapaxes(-3, -2)
     halves = (
-        Block(k[:, :2], v[:, :2], mask[..., :2]),
-        Block(per_query(k[:, 2:]), per_query(v[:, 2:]), mask[..., 2:]),
+        Block(heads_first(k[:, :2]), heads_first(v[:, :2]), mask[..., :2], 'BJSK'),
+        Block(per_query(k[:, 2:]), per_query(v[:, 2:]), mask[..., 2:], 'BTSJK'),
     )
     np.testing.assert_allclose(attend(q, halves), whole, rtol=1e-5, atol=1e-6)
     weights = np.exp(np.einsum('thk,shk->ths', q[0], k[0]) / 2) * np.asarray(mask[0])[:, None]
