@@ -98,13 +98,16 @@ def fit_tile(
     need = lambda slots: row_bytes(model, width, max_tokens, row_samples, slots, cache_dtype)
     while slots > 1 and need(slots) > room:
         slots //= 2
+    all_fit = lambda slots: rows * slots <= most and rows * need(slots) <= room
+    while slots < row_samples and all_fit(double := min(2 * slots, row_samples)):
+        slots = double  # where all rows are drawn at once, more slots leave nobody waiting
     if need(slots) > room:
         raise ValueError(
             f'one sample at a time takes {(need(slots) + memory - room) / 2**30:.2f} GiB and the memory to use is '
             f'{memory / 2**30:.2f}; allow more, or fewer tokens'
         )
-    few = 2 ** math.ceil(math.log2(rows))  # so that another number of questions is seldom another program
-    return Tile(int(min(room // need(slots), most // slots, few)), int(slots))
+    rounded = 2 ** math.ceil(math.log2(rows))  # so that another number of questions is seldom another program
+    return Tile(int(min(room // need(slots), most // slots, rounded)), int(slots))
 
 
 def row_bytes(

@@ -84,6 +84,7 @@ def test_fewer_rows_and_slots_where_there_is_little_work_or_memory():
     assert wide.slots == work.SLOTS_A_ROW[1] and wide.rows > 8
     assert work.fit_tile(MODEL, 128, 33, 256, 5, 2**31, 'gpu').rows == 8
     assert [work.fit_tile(MODEL, 128, 33, n, 10**6, 2**31, 'gpu').slots for n in (5, 10, 100)] == [5, 8, 25]
+    assert work.fit_tile(MODEL, 128, 33, 100, 1, 2**31, 'gpu') == (1, 100)  # nobody has to wait for a slot
     on_cpu = work.fit_tile(MODEL, 128, 33, 256, 10**6, 2**34, 'cpu')
     assert on_cpu.rows * on_cpu.slots * 4 * 5000 <= work.MOST_LOGITS['cpu']
     params = 4 * costs.count_stored_params(MODEL)
