@@ -97,13 +97,13 @@ def summarize(
     curves, selected = [], []
     for folder in folders:
         tries = list(ks) if ks else powers_of_2(folder.job.plan.first)
+        further = sorted({*tries, *(predicted or ())})
         plan = folder.job.plan if len(folder.job.plan.sizes()) > 1 else None
         mine = [sampled_curve(folder.n, folder.c, tries, level, seed=seed, plan=plan)]
         if _comparable(folder):
-            further = sorted({*tries, *(predicted or ())})
             mine.insert(0, likelihood_curve(folder.nll, further, level, seed=seed))
         if predicted:
-            mine.append(predicted_curve(folder.n, folder.c, predicted, impossible, level, seed=seed))
+            mine.append(predicted_curve(folder.n, folder.c, further, impossible, level, seed=seed))
         curves.append(mine)
         selected.append(_select(folder, select, scores, tries, seed) if select else [])
     return Summary(curves, selected, *_agreement(folders, ks, level))
