@@ -152,7 +152,7 @@ def run(
     folder = epath.Path(folder)
     number, lengths = len(material.questions), [len(prompt) for prompt in material.prompts]
     first = work.cut(0, 0, job.plan.first, range(number), lengths, job.row_samples)
-    fit_tiles(job, material, first, memory)  # refuses too little memory before anything is written
+    tiles = fit_tiles(job, material, first, memory)  # refuses too little memory before anything is written
     if host.index == 0:
         claim(folder / 'job.json', job)
     host.meet()
@@ -165,14 +165,15 @@ def run(
         samples = sum(row.count for file in mine for row in file.rows)
         total += samples
         progress(samples - sum(row.count for file in absent for row in file.rows), total, True)
-        tiles = fit_tiles(job, material, mine, memory)
         for file in _draw_files(job, material, folder, absent, tiles, counts):
             progress(sum(row.count for row in file.rows), total, False)
         host.meet()
         store.count_right(folder, files, counts.drawn, counts.right)
-        wanted, before = np.flatnonzero(job.plan.wants_more(counts.drawn, counts.right)), size
+        wanted = np.flatnonzero(job.plan.wants_more(counts.drawn, counts.right))
         if not len(wanted):
             break
+        widths = job.plan.band_width(counts.drawn[wanted], counts.right[wanted])
+        wanted, before = wanted[np.argsort(-widths, kind='stable')], size  # the most uncertain first
     return counts
 
 
@@ -189,7 +190,10 @@ class Drawn(NamedTuple):
 
 
 def fit_tiles(job: Job, material: Material, files: Sequence[work.File], memory: float) -> dict[int, work.Tile]:
-    """Choose a tile for each width of prompts; from all files, so that those drawn after a kill are drawn as before."""
+    """Choose a tile for each width of prompts.
+
+    From all files of the first round: so those drawn after a kill, and in later rounds, are drawn by the same programs.
+    """
     model, sampling, devices = material.model, job.sampling, material.mesh.devices
     platform, tiles = devices.flat[0].platform, {}
     for width in {file.width for file in files}:

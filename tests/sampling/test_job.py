@@ -4,6 +4,7 @@ import dataclasses
 
 import jax
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from made_run import QUESTIONS, WORDS
 
@@ -133,6 +134,9 @@ def test_an_adaptive_plan_draws_more_of_what_is_uncertain(material, tmp_path):
     counts = jobs.run(job, material, tmp_path / 'a', 2**30)
     assert set(counts.drawn) <= set(plan.sizes()) and len(set(counts.drawn)) > 1
     assert not plan.wants_more(counts.drawn, counts.right).any()
+    widest = plan.band_width(*store.first_round(tmp_path / 'a', 5)).argmax()
+    second_round = pq.read_table(tmp_path / 'a' / 'samples' / '01-000000.parquet')
+    assert second_round['question'][0].as_py() == f'q{widest}'
     # the first round is the fixed plan's, and a job that lost files ends with the same ones
     fixed = jobs.run(dataclasses.replace(JOB, plan=Plan(32, 32)), material, tmp_path / 'b', 2**30)
     first = store.first_round(tmp_path / 'a', 5)
