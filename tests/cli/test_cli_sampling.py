@@ -11,6 +11,8 @@ from made_run import QUESTIONS, RUN, make_run
 from t2jax.cli import main
 from t2jax.laws.passk import unbiased_pass_at_k
 from t2jax.laws.questions import read_questions
+from t2jax.laws.sequential import Plan
+from t2jax.laws.sequential import unbiased_pass_at_k as unbiased_by_plan
 from t2jax.tasks.questions import Question, write_questions
 
 
@@ -132,9 +134,12 @@ def test_adaptive_samples_are_estimated_without_bias(run, tmp_path, capsys):
     out = tmp_path / 'out'
     flags = ('--band', '0.3', '--target-k', '16', '--most-samples', '256')
     assert sample(run, out, *flags, samples=32) == 0
-    drawn = read_questions(out / 'counts.csv').n_samples
-    assert drawn.min() == 32 < drawn.max()
+    table = read_questions(out / 'counts.csv')
+    assert table.n_samples.min() == 32 < table.n_samples.max()
     found = passk(capsys, out)
+    plan, ks = Plan(32, 256, 16, 0.3), found['curves'][0][1]['k']
+    by_hand = [unbiased_by_plan(plan, table.n_samples, table.n_correct, int(k)).mean() for k in ks]
+    assert found['curves'][0][1]['value'] == pytest.approx(by_hand)
     assert found['curves'][0][1]['k'] == [1, 2, 4, 8, 16, 32] and found['agreement']['totals'][0]['samples'] == 5 * 32
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from t2jax.sampling.stops import ON_STRING, ON_TOKEN, Stops
@@ -11,6 +11,8 @@ LETTERS = st.binary(max_size=3).map(lambda text: bytes(b'ab'[byte % 2] for byte 
 STRINGS = st.lists(LETTERS.filter(len), min_size=1, max_size=3)
 
 
+@example([b'b', b'aba'], [b'a', b'b', b'', b'', b''], [0, 1])  # one string ends within another
+@example([b'ab', b'b'], [b'ab', b'', b'', b'', b''], [0])  # two strings end with one token
 @given(STRINGS, st.lists(LETTERS, min_size=5, max_size=5), st.lists(st.integers(0, 5), max_size=12))
 def test_a_sample_ends_with_the_token_that_completes_a_string(strings, spelling, tokens):
     """Six tokens, five of up to three letters, and a stop token; two letters, so that strings overlap."""
