@@ -20,10 +20,10 @@ of t2jax, of the better of transformers' two caches, and the ratio. MiB: cache o
 
             G = 16               G = 128              G = 1,024             MiB
     5M      145.4  17.4  8.4 x   228.5  24.7  9.3 x   289.8  24.8  11.7 x    0.07   0.35
-    37M      30.9   6.9  4.5 x    52.7   9.3  5.7 x   not run                0.91   4.69
+    37M      30.9   6.9  4.5 x    52.7   9.3  5.7 x    54.2   9.5   5.7 x    0.91   4.69
     149M      6.6   2.3  2.9 x     7.2   1.8  3.9 x   not run                3.00  15.47
 
-of three rounds, but 5M:1024, 37M:128 and 149M:128 of one, the last beside another job. No accelerator was at hand.
+of three rounds, but G = 1,024, 37M:128 and 149M:128 of one, the last beside another job. No accelerator was at hand.
 """
 
 import argparse
