@@ -1,0 +1,107 @@
+"""A trained model in a folder, as evaluation and export see it: a run of ours, or one imported from elsewhere.
+
+FOLDER/config.json, checkpoints/STEP/   a run, see loop.py; or
+FOLDER/model.json, checkpoints/0/       an imported model: what it is, and its params
+FOLDER/tokenizer.json or .model         its tokenizer, where the import had one
+"""
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jax
+from etils import epath
+from jax.sharding import Mesh
+
+from t2jax.config import from_dict, read_json, to_dict, write_json
+from t2jax.mesh import sharding
+from t2jax.models import transformer
+from t2jax.models.config import ModelConfig
+from t2jax.training import checkpoint, loop
+from t2jax.training.checkpoint import CheckpointFolder, Checkpoints
+
+MODEL = 'model.json'
+TOKENIZERS = ('tokenizer.json', 'tokenizer.model')
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an imported model is."""
+
+    name: str
+    model: ModelConfig
+    context: int  # tokens that it was trained on at once
+    tokens: float | None  # D, training tokens; None where nobody said
+    source: str  # what it was made from
+    bos: str | None  # token that a text begins with; None: it begins with its first word
+    end: str | None  # token that ends a document; None: one of `tokenizers.END_TOKENS`
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model that can be loaded.
+
+    bos and end are None for a run: its documents begin with, and are parted by, the tokenizer's end-of-document token.
+    """
+
+    name: str
+    folder: epath.Path
+    model: ModelConfig
+    context: int
+    step: int
+    tokens: float | None
+    tokenizer: epath.Path | None
+    imported: Imported | None = field(default=None, repr=False)
+
+    def load(self, mesh: Mesh) -> transformer.Params:
+        """Read the params onto a mesh; raises FileNotFoundError or ValueError where they are missing or damaged."""
+        if self.imported is None:
+            run = loop.read_run(self.folder)
+            return loop.load_params(run, self.folder, mesh, self.step)
+        return checkpoint.restore(self.folder / 'checkpoints', 0, param_shapes(self.model, mesh))[0]
+
+
+def open_trained(folder: epath.PathLike, step: int | None = None) -> Trained:
+    """Open the model in a folder, of a run after `step` steps (default: the last).
+
+    Raises FileNotFoundError where there is none or the run is not finished, ValueError for a step of an imported model.
+    """
+    folder = epath.Path(folder)
+    found = [folder / name for name in TOKENIZERS if (folder / name).exists()]
+    tokenizer = found[0] if found else None
+    if (folder / MODEL).exists():
+        if step is not None:
+            raise ValueError(f'{folder} is an imported model, which has no steps; leave --step out')
+        about = from_dict(Imported, read_json(folder / MODEL, 'convert it again'), str(folder / MODEL))
+        return Trained(about.name, folder, about.model, about.context, 0, about.tokens, tokenizer, about)
+    run = loop.read_run(folder)
+    if step is None and not loop.is_finished(run, folder):
+        raise FileNotFoundError(f'run {run.name} in {folder} is not finished; train it first')
+    step = run.steps if step is None else step
+    tokens = float(step * run.recipe.batch_tokens)
+    return Trained(run.name, folder, run.model, run.recipe.sequence_length, step, tokens, tokenizer)
+
+
+def save_imported(
+    folder: epath.PathLike, about: Imported, params: transformer.Params, tokenizer: Path | None = None
+) -> None:
+    """Write an imported model into a new folder: params, tokenizer, and last model.json, which says that all is there.
+
+    Raises FileExistsError for a folder that is there and not empty.
+    """
+    folder = epath.Path(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f'{folder} is not empty; give a new folder')
+    with CheckpointFolder(folder / 'checkpoints', Checkpoints()) as saved:
+        saved.save(0, params, {})
+    if tokenizer is not None:
+        shutil.copyfile(tokenizer, folder / f'tokenizer{tokenizer.suffix}')
+    write_json(folder / MODEL, to_dict(about))
+
+
+def param_shapes(model: ModelConfig, mesh: Mesh) -> transformer.Params:
+    """Return a model's params as shapes with shardings on this mesh."""
+    shapes = jax.eval_shape(lambda: transformer.init_params(model, jax.random.key(0)))
+    axes = transformer.logical_axes(model)
+    place = lambda shape, names: jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=sharding(mesh, names))
+    return jax.tree.map(place, shapes, axes, is_leaf=lambda x: isinstance(x, jax.ShapeDtypeStruct))
