@@ -1,6 +1,6 @@
 """Parameter, FLOP and byte counts of a decoder: the paper's approximations and exact ones.
 
-The paper's: N excludes the input embedding and the norms and includes the head (Porian et al., arXiv 2406.19146),
+The paper's: N excludes the input embedding, norms and biases and includes the head (Porian et al., arXiv 2406.19146),
 training costs 6 N D, k samples cost 2 N k per served token (T2, arXiv 2604.01411). The exact counts are those of the
 matrix products as this code executes them, one multiply-add being 2 FLOPs; element-wise work is left out.
 """
@@ -17,23 +17,43 @@ class Decoder(Protocol):
 
     @property
     def d_hidden(self) -> int:
-        """SwiGLU width."""
+        """Width of the feed-forward."""
+
+    @property
+    def mlp_matrices(self) -> int:
+        """Weight matrices of d_model x d_hidden in a feed-forward: 3 of SwiGLU."""
+
+    @property
+    def d_q(self) -> int:
+        """Width of the queries of a token: n_heads heads, usually d_model."""
 
     @property
     def d_kv(self) -> int:
         """Width of the keys, and of the values, of a token: d_model, less where heads share them."""
 
+    @property
+    def layer_vectors(self) -> int:
+        """Numbers in the gains and biases of a layer."""
+
+    @property
+    def norm_vectors(self) -> int:
+        """Numbers in the gain, and bias, of a norm over the width."""
+
+
+def count_layer_params(model: Decoder) -> int:
+    """Count the weights of a layer: (2 d_q + 2 d_kv + 3 d_ff) d, or 2 d_ff without a gate."""
+    return (2 * model.d_q + 2 * model.d_kv + model.mlp_matrices * model.d_hidden) * model.d_model
+
 
 def count_params(model: Decoder) -> int:
-    """Count N = (4 d + 3 d_ff) d depth + vocab d, for as many heads of keys as of queries (2 d + 2 d_kv in general)."""
-    d = model.d_model
-    return (2 * d + 2 * model.d_kv + 3 * model.d_hidden) * d * model.n_layers + model.vocab * d
+    """Count N = (4 d + 3 d_ff) d depth + vocab d, where there are as many heads of keys as of queries, and SwiGLU."""
+    return count_layer_params(model) * model.n_layers + model.vocab * model.d_model
 
 
 def count_stored_params(model: Decoder) -> int:
-    """Count every number in a checkpoint: N, the input embedding and the gains (4 norms a layer and a last one)."""
-    gains = (3 * model.d_model + model.d_kv) * model.n_layers + model.d_model
-    return count_params(model) + model.vocab * model.d_model + gains
+    """Count every number in a checkpoint: N, the input embedding, gains and biases."""
+    vectors = model.layer_vectors * model.n_layers + model.norm_vectors
+    return count_params(model) + model.vocab * model.d_model + vectors
 
 
 def train_flops(params: float, tokens: float) -> float:
@@ -47,11 +67,11 @@ def inference_flops(params: float, samples: float) -> float:
 
 
 def forward_flops(model: Decoder, sequences: int, length: int) -> int:
-    """Count the FLOPs of a forward pass with logits everywhere: 2 N + 4 d S depth per token, S = length.
+    """Count the FLOPs of a forward pass with logits everywhere: 2 N + 4 d_q S depth per token, S = length.
 
     Attention scores are counted for all S keys, as is usual for MFU; what skips masked keys does down to half of them.
     """
-    attention = 4 * model.d_model * length * model.n_layers
+    attention = 4 * model.d_q * length * model.n_layers
     return sequences * length * (2 * count_params(model) + attention)
 
 
@@ -67,7 +87,7 @@ def prefill_flops(model: Decoder, questions: int, prompt: int) -> int:
 
 def decode_step_flops(model: Decoder, rows: int, cached: int) -> int:
     """Count the FLOPs of one new token in each row that looks at `cached` columns and itself."""
-    return rows * (2 * count_params(model) + 4 * model.d_model * (cached + 1) * model.n_layers)
+    return rows * (2 * count_params(model) + 4 * model.d_q * (cached + 1) * model.n_layers)
 
 
 def sample_flops(model: Decoder, prompt: int, answer: int, samples: int) -> int:

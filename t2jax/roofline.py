@@ -46,8 +46,7 @@ def train_memory(model: ModelConfig, recipe: Recipe, layout: Layout, devices: in
     """
     width, parts = _width(model), layout.fsdp * layout.tensor
     stored, tokens = costs.count_stored_params(model), _tokens(recipe, layout, devices) / layout.microbatches
-    layer = (2 * model.d_model + 2 * model.d_kv + 3 * model.d_hidden) * model.d_model
-    gathered = layer + model.vocab * model.d_model if layout.fsdp > 1 else 0
+    gathered = costs.count_layer_params(model) + model.vocab * model.d_model if layout.fsdp > 1 else 0
     kept = model.n_layers * kept_bytes(model, layout.remat)
     return {
         'state': 3 * F32 * stored / parts,
@@ -84,7 +83,7 @@ def train_roofline(
     """
     width, sequences = _width(model), recipe.batch_sequences
     forward = costs.forward_flops(model, sequences, recipe.sequence_length)
-    attention = 4 * model.d_model * recipe.sequence_length * model.n_layers * recipe.batch_tokens
+    attention = 4 * model.d_q * recipe.sequence_length * model.n_layers * recipe.batch_tokens
     head = 2 * model.vocab * model.d_model * recipe.batch_tokens
     again = {'none': 0, 'dots': attention, 'layer': forward - head}[layout.remat]
     flops = costs.train_step_flops(model, sequences, recipe.sequence_length) + again

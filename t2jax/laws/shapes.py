@@ -26,8 +26,28 @@ class Shape:
     d_hidden: Array
 
     @property
+    def d_q(self) -> Array:
+        """Width of queries."""
+        return self.d_model
+
+    @property
     def d_kv(self) -> Array:
         """Width of keys: every head has its own."""
+        return self.d_model
+
+    @property
+    def mlp_matrices(self) -> int:
+        """Weight matrices of SwiGLU."""
+        return 3
+
+    @property
+    def layer_vectors(self) -> Array:
+        """Numbers in the gains of a layer: of two norms, and of two of queries and keys."""
+        return 4 * self.d_model
+
+    @property
+    def norm_vectors(self) -> Array:
+        """Numbers in the gain of a norm."""
         return self.d_model
 
 

@@ -22,13 +22,17 @@ class ModelConfig:
         for name in ('vocab', 'd_model', 'n_layers', 'n_heads', 'hidden_multiple'):
             if getattr(self, name) < 1:
                 raise ValueError(f'model.{name} is {getattr(self, name)}; it has to be at least 1')
+        self.check_heads()
+        if self.compute_dtype not in ('float32', 'bfloat16'):
+            raise ValueError(f'model.compute_dtype is {self.compute_dtype!r}; use float32 or bfloat16')
+
+    def check_heads(self) -> None:
+        """Raise ValueError where the width does not split into heads of even width, as rotary needs them."""
         if self.d_model % (2 * self.n_heads):
             raise ValueError(
                 f'model.d_model {self.d_model} does not split into {self.n_heads} heads of even width; '
                 f'use a multiple of {2 * self.n_heads}'
             )
-        if self.compute_dtype not in ('float32', 'bfloat16'):
-            raise ValueError(f'model.compute_dtype is {self.compute_dtype!r}; use float32 or bfloat16')
 
     @property
     def d_hidden(self) -> int:
@@ -43,4 +47,34 @@ class ModelConfig:
     @property
     def d_kv(self) -> int:
         """Width of the keys, and of the values, of a token."""
-        return self.kv_heads * (self.d_model // self.n_heads)
+        return self.kv_heads * self.d_head
+
+    @property
+    def d_head(self) -> int:
+        """Width of a head."""
+        return self.d_model // self.n_heads
+
+    @property
+    def d_q(self) -> int:
+        """Width of the queries of a token, and of what attention puts out before its last product."""
+        return self.n_heads * self.d_head
+
+    @property
+    def parallel_residual(self) -> bool:
+        """Whether the feed-forward reads what attention reads, and not its sum with what attention writes."""
+        return False
+
+    @property
+    def mlp_matrices(self) -> int:
+        """Weight matrices of width x hidden in a feed-forward: SwiGLU has three."""
+        return 3
+
+    @property
+    def layer_vectors(self) -> int:
+        """Numbers in the gains and biases of a layer."""
+        return 2 * self.norm_vectors + (self.d_q + self.d_kv if self.qk_norm else 0)
+
+    @property
+    def norm_vectors(self) -> int:
+        """Numbers in the gain, and bias, of a norm over the width."""
+        return self.d_model

@@ -79,7 +79,7 @@ def _objection(config: ModelConfig, name: str, platform: str, length: int) -> st
         if length % _LANES:
             return f'needs sequences of a multiple of {_LANES} tokens, not {length}'
     if name == 'cudnn':
-        width = config.d_model // config.n_heads
+        width = config.d_head
         if platform != 'gpu':
             return 'runs on GPU'
         if config.compute_dtype != 'bfloat16':

@@ -34,9 +34,9 @@ class GroupedQueryAttention(Attention):
     """Attention with fewer heads of keys and values than of queries; all but the projection is the base's."""
 
     def project(self, x_BTD: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Return queries [B, T, D], keys and values [B, T, J K]."""
+        """Return queries [B, T, H K], keys and values [B, T, J K]."""
         c = self.config
-        q_BTE = product(x_BTD, weight(self, 'q', (c.d_model, c.d_model), ('embed', 'heads'), c.d_model**-0.5))
+        q_BTE = product(x_BTD, weight(self, 'q', (c.d_model, c.d_q), ('embed', 'heads'), c.d_model**-0.5))
         kv = weight(self, 'kv', (c.d_model, 2, c.d_kv), ('embed', None, 'heads'), c.d_model**-0.5)
         kv_BTCE = product(x_BTD, kv)
         return q_BTE, kv_BTCE[:, :, 0], kv_BTCE[:, :, 1]

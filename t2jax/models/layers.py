@@ -63,13 +63,22 @@ def attend_causally(q_BTHK: jax.Array, k_BTJK: jax.Array, v_BTJK: jax.Array) -> 
     return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=1)
 
 
-def rotate(x_BTHK: jax.Array, positions_BT: jax.Array, base: float) -> jax.Array:
-    """Apply rotary positions, rotate-half form (arXiv 2104.09864): pair i turns by position / base^(2i/K)."""
-    half = x_BTHK.shape[-1] // 2
-    angles = positions_BT[..., None, None] * base ** (-jnp.arange(half, dtype=jnp.float32) / half)
+def rotate(x_BTHK: jax.Array, positions_BT: jax.Array, frequencies: jax.Array) -> jax.Array:
+    """Apply rotary positions, rotate-half form (arXiv 2104.09864): pair i turns by position * frequencies[i].
+
+    Of n frequencies' pairs are the first 2 n numbers of a head; the others stay as they are.
+    """
+    half = len(frequencies)
+    angles = positions_BT[..., None, None] * frequencies
     cos, sin = jnp.cos(angles).astype(x_BTHK.dtype), jnp.sin(angles).astype(x_BTHK.dtype)
-    a, b = x_BTHK[..., :half], x_BTHK[..., half:]
-    return jnp.concatenate([a * cos - b * sin, b * cos + a * sin], axis=-1)
+    a, b, still = x_BTHK[..., :half], x_BTHK[..., half : 2 * half], x_BTHK[..., 2 * half :]
+    return jnp.concatenate([a * cos - b * sin, b * cos + a * sin, still], axis=-1)
+
+
+def rotary_frequencies(width: int, base: float) -> jax.Array:
+    """Return base^(-2i/width) of each pair i of `width` numbers."""
+    half = width // 2
+    return base ** (-jnp.arange(half, dtype=jnp.float32) / half)
 
 
 class Norm(nn.Module):
@@ -80,11 +89,15 @@ class Norm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        return self.normalise(x).astype(x.dtype)
+
+    def normalise(self, x: jax.Array) -> jax.Array:
+        """Return the norm of x in float32."""
         gain = self.param('gain', nn.with_partitioning(nn.initializers.ones_init(), (self.axis,)), x.shape[-1:])
         x32 = x.astype(jnp.float32)
         centred = x32 - x32.mean(-1, keepdims=True)
         variance = jnp.square(centred).mean(-1, keepdims=True)
-        return (centred * jax.lax.rsqrt(variance + self.eps) * gain).astype(x.dtype)
+        return centred * jax.lax.rsqrt(variance + self.eps) * gain
 
 
 def weight(
@@ -102,6 +115,12 @@ def weight(
     return module.param(name, nn.with_partitioning(draw, axes), shape).astype(module.config.compute_dtype)
 
 
+def bias(module: nn.Module, name: str, shape: tuple[int, ...], axes: tuple[str | None, ...]) -> jax.Array:
+    """Declare a bias, at first zero; cast to the compute type."""
+    zeros = nn.with_partitioning(nn.initializers.zeros_init(), axes)
+    return module.param(name, zeros, shape).astype(module.config.compute_dtype)
+
+
 def product(x: jax.Array, w: jax.Array, dtype: jnp.dtype | None = None) -> jax.Array:
     """Multiply the last axis of x by the first of w, all other axes of x taken as one.
 
@@ -109,6 +128,11 @@ def product(x: jax.Array, w: jax.Array, dtype: jnp.dtype | None = None) -> jax.A
     """
     flat = jnp.tensordot(x.reshape(-1, x.shape[-1]), w, axes=1, preferred_element_type=dtype)
     return flat.reshape(*x.shape[:-1], *w.shape[1:])
+
+
+def split(x_BTE: jax.Array, width: int) -> jax.Array:
+    """Split the last axis into heads of `width`."""
+    return x_BTE.reshape(*x_BTE.shape[:2], -1, width)
 
 
 class Attention(nn.Module):
@@ -126,21 +150,34 @@ class Attention(nn.Module):
 
         Independent samples see themselves and the past; there is none where T is time.
         """
-        c = self.config
-        q, k, v = self.project(x_BTD)
-        if c.qk_norm:
-            q, k = Norm(c.norm_eps, 'heads', name='q_norm')(q), Norm(c.norm_eps, 'heads', name='k_norm')(k)
-        q, k, v = (part.reshape(*part.shape[:2], -1, c.d_model // c.n_heads) for part in (q, k, v))
-        q, k = rotate(q, positions_BT, c.rotary_base), rotate(k, positions_BT, c.rotary_base)
+        q, k, v = self.heads(x_BTD)
+        frequencies = self.frequencies()
+        q, k = rotate(q, positions_BT, frequencies), rotate(k, positions_BT, frequencies)
         if self.causal:
             out = (self.execution.kernel or attend_causally)(q, k, v)
         else:
             out = attend(q, (*past, Block(k[:, :, None], v[:, :, None], jnp.ones((1, 1, 1), bool), 'BTSJK')))
-        out_weight = weight(self, 'out', (c.d_model, c.d_model), ('heads', 'embed'), residual * c.d_model**-0.5)
-        return product(out.reshape(x_BTD.shape), out_weight), (k, v)
+        return self.output(out.reshape(*out.shape[:2], -1), residual), (k, v)
+
+    def heads(self, x_BTD: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Return queries [B, T, H, K], keys and values [B, T, J, K], normalised but not turned."""
+        c = self.config
+        q, k, v = self.project(x_BTD)
+        if c.qk_norm:
+            q, k = Norm(c.norm_eps, 'heads', name='q_norm')(q), Norm(c.norm_eps, 'heads', name='k_norm')(k)
+        return split(q, c.d_head), split(k, c.d_head), split(v, c.d_head)
+
+    def frequencies(self) -> jax.Array:
+        """Return the rotary frequencies of a head's pairs."""
+        return rotary_frequencies(self.config.d_head, self.config.rotary_base)
+
+    def output(self, out_BTE: jax.Array, residual: jax.Array) -> jax.Array:
+        """Map what all heads read, [B, T, H K], to the width [B, T, D]."""
+        c = self.config
+        return product(out_BTE, weight(self, 'out', (c.d_q, c.d_model), ('heads', 'embed'), residual * c.d_q**-0.5))
 
     def project(self, x_BTD: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Return queries [B, T, D], keys and values [B, T, J K]."""
+        """Return queries [B, T, H K], keys and values [B, T, J K]."""
         D = self.config.d_model
         qkv_BTCE = product(x_BTD, weight(self, 'qkv', (D, 3, D), ('embed', None, 'heads'), D**-0.5))
         return qkv_BTCE[:, :, 0], qkv_BTCE[:, :, 1], qkv_BTCE[:, :, 2]

@@ -1,7 +1,8 @@
 """The decoder: embedding, L pre-norm blocks (scanned or unrolled over stacked params), norm, untied head.
 
-x <- x + Attention(Norm(x)); x <- x + SwiGLU(Norm(x)). Params are a plain nested dict, stacked over layers whether the
-loop over them is unrolled or not, so a checkpoint fits both. Source: OpenLM, Porian et al. (arXiv 2406.19146).
+x <- x + Attention(Norm(x)); x <- x + SwiGLU(Norm(x)); in a variant both may read the same x. Params are a plain nested
+dict, stacked over layers whether the loop over them is unrolled or not, so a checkpoint fits both. Source: OpenLM,
+Porian et al. (arXiv 2406.19146).
 """
 
 import threading
@@ -16,6 +17,8 @@ from t2jax.models.config import ModelConfig
 from t2jax.models.execution import PLAIN, POLICIES, Execution
 from t2jax.models.grouped_query import GroupedQueryAttention, GroupedQueryConfig
 from t2jax.models.layers import Attention, Block, FeedForward, Norm, attend_causally, product, weight
+from t2jax.models.llama import LlamaAttention, LlamaConfig, RMSNorm
+from t2jax.models.neox import BiasedNorm, NeoXAttention, NeoXConfig, NeoXFeedForward
 
 Params = dict[str, Any]
 
@@ -25,12 +28,15 @@ class Parts(NamedTuple):
 
     attention: type[nn.Module]
     feed_forward: type[nn.Module]
+    norm: type[nn.Module] = Norm
 
 
 # A model variant has a line here: its config's type, and its parts.
 VARIANTS: dict[type[ModelConfig], Parts] = {
     ModelConfig: Parts(Attention, FeedForward),
     GroupedQueryConfig: Parts(GroupedQueryAttention, FeedForward),
+    LlamaConfig: Parts(LlamaAttention, FeedForward, RMSNorm),
+    NeoXConfig: Parts(NeoXAttention, NeoXFeedForward, BiasedNorm),
 }
 
 
@@ -53,11 +59,11 @@ class Layer(nn.Module):
         c, parts, residual = self.config, VARIANTS[type(self.config)], (2.0 * (layer + 1)) ** -0.5
         axes = {4: 'BJSK', 5: 'BTJSK'}  # heads first: on a CPU twice as fast to read as columns first
         past = tuple(Block(k, v, mask, axes[k.ndim]) for (k, v), mask in zip(kv, masks, strict=True))
-        normed = Norm(c.norm_eps, 'norm', name='attention_norm')(x_BTD)
+        normed = parts.norm(c.norm_eps, 'norm', name='attention_norm')(x_BTD)
         attention = parts.attention(c, self.causal, self.execution, name='attention')
         out, own = attention(normed, positions_BT, past, residual)
-        x_BTD += out
-        normed = Norm(c.norm_eps, 'norm', name='feed_forward_norm')(x_BTD)
+        before, x_BTD = x_BTD, x_BTD + out
+        normed = parts.norm(c.norm_eps, 'norm', name='feed_forward_norm')(before if c.parallel_residual else x_BTD)
         x_BTD += parts.feed_forward(c, name='feed_forward')(normed, residual)
         return self.execution.place(x_BTD, ('batch', 'length', None)), own
 
@@ -110,7 +116,7 @@ class Decoder(nn.Module):
             stack = _stacked(c.n_layers, c.unroll_layers, how.remat)
         layers = stack(c, self.causal, how, name='layers')
         x_BTD, own_LBTJK = layers(x_BTD, jnp.arange(c.n_layers), kv, masks, positions_BT)
-        norm = Norm(c.norm_eps, 'norm', name='norm')
+        norm = VARIANTS[type(c)].norm(c.norm_eps, 'norm', name='norm')
         if read is not None:
             return norm(x_BTD[read]), own_LBTJK
         x_BTD = norm(x_BTD)

@@ -117,7 +117,7 @@ def row_bytes(
     bytes_per_value = 2 if 'bfloat16' in (cache_dtype, model.compute_dtype) else 4
     prefix = 2 * costs.cache_bytes(model, width, 4) + costs.cache_bytes(model, width, bytes_per_value)
     suffix = costs.cache_bytes(model, max(max_tokens - 1, 1), bytes_per_value)
-    hidden = 4 * (8 * model.d_model + 4 * model.d_hidden + 2 * model.n_heads * width)
+    hidden = 4 * (8 * max(model.d_model, model.d_q) + 4 * model.d_hidden + 2 * model.n_heads * width)
     logits = 4 * LOGITS_COPIES * model.vocab
     # a suffix is written while the old one is read
     return prefix + slots * (2 * suffix + logits) + width * hidden + row_samples * (4 * max_tokens + 64)

@@ -10,7 +10,7 @@ import pytest
 from t2jax import costs
 from t2jax.models import transformer
 from t2jax.models.config import ModelConfig
-from t2jax.models.layers import Block, attend, rotate
+from t2jax.models.layers import Block, attend, rotary_frequencies, rotate
 
 TOKENS = jnp.array(np.random.default_rng(0).integers(0, 11, (3, 9)))
 
@@ -64,7 +64,8 @@ def test_later_layers_start_with_smaller_output_weights():
 def test_rotary_scores_depend_on_distance_alone():
     rng = np.random.default_rng(1)
     q, k = (jnp.array(rng.normal(size=(1, 1, 1, 8))) for _ in range(2))
-    score = lambda i, j: (rotate(q, jnp.array([[i]]), 100.0) * rotate(k, jnp.array([[j]]), 100.0)).sum()
+    turn = lambda x, i: rotate(x, jnp.array([[i]]), rotary_frequencies(8, 100.0))
+    score = lambda i, j: (turn(q, i) * turn(k, j)).sum()
     np.testing.assert_allclose(score(7, 3), score(24, 20), rtol=1e-4)
     assert abs(score(7, 3) - score(7, 4)) > 1e-3
 
