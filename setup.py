@@ -31,14 +31,24 @@ setup(
         # Only functions of t2jax.data that read or train vocabularies import these two.
         'tokenizers>=0.20',
         'sentencepiece>=0.2',
+        # Only functions of t2jax.interop import it.
+        'safetensors>=0.5',
         # TensorFlow comes with these two; only functions of t2jax.data that read seqio tasks import them.
         'tensorflow-datasets>=4.9.7',
+        'importlib_resources>=6',  # which TFDS needs for its own datasets and does not ask for
         'seqio>=0.0.19',
     ],
     extras_require={
         'tpu': ['jax[tpu]>=0.10', 'gcsfs>=2024.2'],
-        'test': ['pytest>=8', 'hypothesis>=6.100', 'ruff>=0.8', 'torch==2.13.0', 'transformers>=5'],
-        'interop': ['safetensors>=0.5'],
+        'test': [
+            'pytest>=8',
+            'hypothesis>=6.100',
+            'ruff>=0.8',
+            'torch==2.13.0',
+            'transformers>=5',
+            'lm_eval[hf]>=0.4.13',
+        ],
+        'interop': ['torch>=2.6', 'lm_eval>=0.4.13'],  # torch reads OpenLM's checkpoints
     },
     entry_points={'console_scripts': ['t2jax = t2jax.cli:main']},
 )

@@ -7,7 +7,7 @@ from t2jax import costs
 from t2jax.mesh import Layout
 from t2jax.models.config import ModelConfig
 from t2jax.pretraining import Cell
-from t2jax.study import GridRun
+from t2jax.study_config import GridRun
 
 
 def isoflop(models: Iterable[ModelConfig], budgets: Iterable[float]) -> tuple[GridRun, ...]:

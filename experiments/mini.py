@@ -10,7 +10,7 @@ all the samples that 1e6 FLOPs per served token buy.
 
 from configs import grid, ladder, recipe
 from t2jax.data.world import World
-from t2jax.study import StudyConfig
+from t2jax.study_config import StudyConfig
 
 WORLD = World(seed=0)
 SMALLEST, *OTHERS = ladder.mini(len(WORLD.vocabulary()))

@@ -20,7 +20,6 @@ At 149M the layers are three quarters of the work, and both run them at the spee
 """
 
 import argparse
-import json
 import os
 import tempfile
 import time
@@ -37,31 +36,25 @@ from transformers import OlmoForCausalLM
 
 from t2jax.data.tokenizers import train_vocabulary
 from t2jax.evaluation.likelihood import answer_nll
+from t2jax.evaluation.questions import find_questions
 from t2jax.models import transformer
 from t2jax.models.config import ModelConfig
-from t2jax.tasks.questions import EncodedQuestions, Question, encode_questions
+from t2jax.tasks.boundaries import EncodedQuestions, encode_questions
+from t2jax.tasks.catalogue import TASKS
+from t2jax.tasks.questions import Question
 
 VOCAB = 50_432
 SHAPES = {'5M': (96, 3, 600), '37M': (384, 10, 200), '149M': (704, 18, 96)}  # width, depth, questions
 PEER_ROWS = (8, 32)  # of a forward pass; the better one counts
 ROUNDS = 3
-# By how a file's name begins: the paper's format of its prompt.
-FORMATS = {
-    'arc_easy': 'Question: {question}\nAnswer:',
-    'openbookqa': '{question}',
-    'sciq': '{support}\nQuestion: {question}\nAnswer:',
-    'lambada': '{context}',
-}
 
 
 def read_questions(path: Path) -> list[Question]:
     """Read a task's rows in the paper's format; raises ValueError for a file of no known task."""
-    found = [format for name, format in FORMATS.items() if path.name.startswith(name)]
-    if not found:
-        raise ValueError(f'{path} begins with no known task; use one of {", ".join(FORMATS)}')
-    rows = [{'support': ''} | json.loads(line) for line in path.read_text(encoding='utf-8').splitlines()]
-    answers = [row['target'] if 'target' in row else row['choices'][row['answer']] for row in rows]
-    return [Question(str(i), found[0].format(**row), f' {a}') for i, (row, a) in enumerate(zip(rows, answers))]
+    known = [name for name in TASKS if path.name.startswith(name)]
+    if not known:
+        raise ValueError(f'{path} begins with no known task; use one of {", ".join(TASKS)}')
+    return find_questions(f'{known[0]}:{path}').questions
 
 
 def encode(questions: list[Question], count: int) -> EncodedQuestions:
@@ -70,8 +63,7 @@ def encode(questions: list[Question], count: int) -> EncodedQuestions:
         texts = (question.prompt + question.answer for question in questions)
         vocabulary = train_vocabulary(texts, VOCAB, Path(folder) / 'tokenizer.json', quiet=True)
     drawn = [questions[i] for i in np.random.default_rng(0).permutation(len(questions))[:count]]
-    lengths = [(len(vocabulary.encode(q.prompt)) + 1, len(vocabulary.encode(q.answer))) for q in drawn]
-    return encode_questions(drawn, vocabulary.encode, vocabulary.end_id, *np.max(lengths, axis=0))
+    return encode_questions(drawn, vocabulary, vocabulary.end_id)
 
 
 def make_up(count: int) -> EncodedQuestions:
@@ -80,7 +72,8 @@ def make_up(count: int) -> EncodedQuestions:
     spread = lambda median, least, most: np.clip(np.exp(rng.normal(np.log(median), 0.5, count)), least, most)
     prompt_lengths, answer_lengths = spread(25, 10, 200).astype(np.int32), spread(4, 1, 20).astype(np.int32)
     ids = lambda lengths: rng.integers(0, VOCAB, (count, lengths.max()), dtype=np.int32)
-    return EncodedQuestions(ids(prompt_lengths), prompt_lengths, ids(answer_lengths), answer_lengths)
+    parts = ids(prompt_lengths), prompt_lengths, ids(answer_lengths), answer_lengths
+    return EncodedQuestions(*parts, straddling=np.zeros(count, bool))
 
 
 def peer_nll(olmo: OlmoForCausalLM, requests: list[tuple[np.ndarray, np.ndarray]], rows: int, tail: bool) -> np.ndarray:
@@ -122,7 +115,7 @@ def compare(model: ModelConfig, questions: EncodedQuestions) -> tuple[dict[str, 
     Raises SystemExit if an answer's NLL differs by 1e-3 nats.
     """
     params = transformer.init_params(model, jax.random.key(0))
-    olmo, columns = to_olmo(model, params), zip(*map(list, vars(questions).values()))
+    olmo, columns = to_olmo(model, params), zip(*map(list, [*vars(questions).values()][:4]))
     requests = [(p[:n].astype(np.int64), a[:m].astype(np.int64)) for p, n, a, m in columns]
     score = {'t2jax': partial(answer_nll, model, params, questions)}
     first, ours = timed(score['t2jax'])

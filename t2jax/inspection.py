@@ -7,7 +7,7 @@ from t2jax import costs, roofline
 from t2jax.config import override
 from t2jax.pretraining import Grid, adapt
 from t2jax.slices import Slice
-from t2jax.study import StudyConfig
+from t2jax.study_config import StudyConfig
 from t2jax.training.loop import RunConfig
 from t2jax.training.recipe import make_schedule
 

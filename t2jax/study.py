@@ -1,8 +1,8 @@
 """A study: the stages in order, each from files to files, each resumable.
 
-data      world -> WORKDIR/data: token shards, vocabulary, questions, a page of text to read
+data      world -> WORKDIR/data: token shards, vocabulary, questions, a page of text to read, contamination.json
 train     -> WORKDIR/runs/<run>: config, metrics, checkpoint; small runs side by side, one a device
-evaluate  -> WORKDIR/runs/<run>/evaluation/<task>.csv, then WORKDIR/observations.csv and losses.csv
+evaluate  -> WORKDIR/runs/<run>/evaluation/<task>.csv, then WORKDIR/questions.csv, observations.csv and losses.csv
 fit       observations -> WORKDIR/fits/<law>.json, WORKDIR/allocation.json
 report    -> WORKDIR/report/index.html
 """
@@ -20,94 +20,33 @@ from typing import Any
 import jax
 from tqdm import tqdm
 
-from t2jax import costs, pool, provenance
+from t2jax import pool, provenance
 from t2jax.config import claim, write_json, write_text
 from t2jax.data.families import make_families
 from t2jax.data.feed import Feed
 from t2jax.data.shards import MANIFEST, open_shards, write_shards
-from t2jax.data.world import World
-from t2jax.evaluation import runner
+from t2jax.evaluation import contamination, runner
+from t2jax.evaluation.questions import Found
 from t2jax.laws import observations
 from t2jax.laws.checkpoints import allocation_rows
 from t2jax.laws.fit import fit_law
 from t2jax.laws.forms import PAPER_LAWS
 from t2jax.laws.record import VERSION, Fit, fit_to_dict, save_fit
 from t2jax.laws.scores import score, split
-from t2jax.laws.search import OBJECTIVES
 from t2jax.laws.tables import read_observations, write_observations
-from t2jax.mesh import Layout, make_mesh
+from t2jax.mesh import make_mesh
 from t2jax.models.config import ModelConfig
-from t2jax.tasks.questions import Question, encode_questions, read_questions, write_questions
+from t2jax.study_config import StudyConfig
+from t2jax.tasks.boundaries import encode_questions
+from t2jax.tasks.questions import Question, read_questions, write_questions
 from t2jax.training import loop
 from t2jax.training.metrics import Watch
-from t2jax.training.recipe import Recipe
 
 STAGES = ('data', 'train', 'evaluate', 'fit', 'report')
-# models of a millisecond a step: the host looks seldom, and starts no writer of TensorBoard
-LAYOUT, WATCH = Layout(steps_per_dispatch=256), Watch(tensorboard=False)
+WATCH = Watch(tensorboard=False)  # whose writer would take longer than a small run
 SHARD_TOKENS = 2**22
 HELD_OUT_TOKENS = 2**16  # of text that no run is trained on, for the loss
-
-
-@dataclasses.dataclass(frozen=True)
-class GridRun:
-    """One run of a grid: a model and how many tokens it is trained on."""
-
-    name: str
-    model: ModelConfig
-    tokens: float
-
-
-@dataclasses.dataclass(frozen=True)
-class LawSettings:
-    """How laws are fitted and tested."""
-
-    objective: str = 'sse'
-    starts: int = 500
-    overtrained_from: float = 300.0  # tokens per parameter; runs beyond are held out to test extrapolation
-
-    def __post_init__(self) -> None:
-        if self.objective not in OBJECTIVES:
-            raise ValueError(f'laws.objective is {self.objective!r}; use {" or ".join(OBJECTIVES)}')
-        if self.starts < 1:
-            raise ValueError(f'laws.starts is {self.starts}; it has to be at least 1')
-
-
-@dataclasses.dataclass(frozen=True)
-class StudyConfig:
-    """Everything that decides a study's outcome, and `workdir`, where it goes."""
-
-    workdir: str
-    seed: int  # of initial params and of data order; the world has its own
-    world: World
-    recipe: Recipe
-    runs: tuple[GridRun, ...]
-    inference_flops: float  # C_inf of the allocation: FLOPs of all samples, per served token
-    evaluation: runner.Evaluation = runner.Evaluation()
-    laws: LawSettings = LawSettings()
-    runs_at_once: int = 2  # small runs side by side, one a device; a CPU is split into this many
-
-    def __post_init__(self) -> None:
-        names = [run.name for run in self.runs]
-        if not names:
-            raise ValueError('the study has no runs; its grid needs at least one')
-        if len(set(names)) < len(names):
-            raise ValueError(f'run names repeat: {sorted({n for n in names if names.count(n) > 1})}; rename them')
-        if not self.inference_flops > 0:
-            raise ValueError(f'inference_flops is {self.inference_flops}; a budget has to be above 0')
-        if self.runs_at_once < 1:
-            raise ValueError(f'runs_at_once is {self.runs_at_once}; it has to be at least 1')
-
-    def run_configs(self) -> list[loop.RunConfig]:
-        """Return the grid as full training configs."""
-        return [loop.RunConfig(r.name, r.model, r.tokens, self.recipe, self.seed, LAYOUT) for r in self.runs]
-
-    def sizes(self) -> dict[str, tuple[float, float]]:
-        """Return N and D of each run, D in whole steps as really trained."""
-        steps = {run.name: self.recipe.steps(run.tokens) for run in self.runs}
-        return {
-            run.name: (costs.count_params(run.model), steps[run.name] * self.recipe.batch_tokens) for run in self.runs
-        }
+NGRAM = 13  # tokens in a row that count as a part of a question; the world's questions are about as long
 
 
 def run_stages(study: StudyConfig, workdir: Path, stages: tuple[str, ...], quiet: bool = False) -> None:
@@ -136,12 +75,12 @@ def make_data(study: StudyConfig, workdir: Path, quiet: bool) -> None:
     """Write the world's vocabulary, questions and as many tokens as the longest run needs."""
     folder, vocabulary = workdir / 'data', study.world.vocabulary()
     questions = (f'questions/{family.name}.jsonl' for family in make_families(study.world.seed))
-    parts = ('vocabulary.json', *questions, f'held_out/{MANIFEST}', f'tokens/{MANIFEST}')
+    parts = ('vocabulary.json', *questions, f'held_out/{MANIFEST}', f'tokens/{MANIFEST}', 'contamination.json')
     if all((folder / part).exists() for part in parts):
         return
     vocabulary.save(folder / 'vocabulary.json')
     for task, pairs in study.world.questions().items():
-        rows = [Question(f'{task}-{i:04d}', prompt, answer) for i, (prompt, answer) in enumerate(pairs)]
+        rows = [Question(f'{task}-{i:04d}', prompt, f' {answer}') for i, (prompt, answer) in enumerate(pairs)]
         write_questions(folder / 'questions' / f'{task}.jsonl', rows)
     sample = itertools.islice(study.world.documents(0), 40)
     write_text(folder / 'sample.txt', '\n\n'.join(document.replace(' . ', ' .\n') for document in sample) + '\n')
@@ -153,6 +92,18 @@ def make_data(study: StudyConfig, workdir: Path, quiet: bool) -> None:
         unseen = lambda shard: study.world.documents(shards + shard)
         write_shards(folder / 'held_out', unseen, vocabulary, 1, HELD_OUT_TOKENS, source)
         write_shards(folder / 'tokens', study.world.documents, vocabulary, shards, size, source, bar.update)
+    _find_questions_in_text(study, folder, quiet)
+
+
+def _find_questions_in_text(study: StudyConfig, folder: Path, quiet: bool) -> None:
+    """Write how much of each task's questions the training text holds."""
+    vocabulary, shards = study.world.vocabulary(), open_shards(folder / 'tokens', study.world.vocabulary())
+    rows = []
+    paths = sorted((folder / 'questions').glob('*.jsonl'))
+    for path in tqdm(paths, unit='task', desc='contamination', disable=quiet):
+        found = Found(path.stem, read_questions(path), str(path))
+        rows.append(contamination.find(found, shards, vocabulary, NGRAM).summary())
+    write_json(folder / 'contamination.json', rows)
 
 
 def train_runs(study: StudyConfig, workdir: Path, quiet: bool) -> None:
@@ -180,7 +131,7 @@ def evaluate_runs(study: StudyConfig, workdir: Path, quiet: bool) -> None:
     runs = study.run_configs()
     folders = {run.name: workdir / 'runs' / run.name / 'evaluation' for run in runs}
     missing = [run for run in runs if not runner.is_evaluated(folders[run.name], tasks)]
-    tables = workdir / 'observations.csv', workdir / 'losses.csv'
+    tables = workdir / 'observations.csv', workdir / 'losses.csv', workdir / 'questions.csv'
     if not missing and all(path.exists() for path in tables):
         return
     for path in tables:  # a table stands for finished evaluations: a kill from here on leaves none, not an old one
@@ -195,6 +146,7 @@ def evaluate_runs(study: StudyConfig, workdir: Path, quiet: bool) -> None:
             add(1)
 
         pool.run(by_size(missing), work, study.runs_at_once)
+    write_text(tables[2], runner.tabulate_questions(folders, study.sizes(), [task.name for task in tasks]))
     table = runner.observe(folders, study.sizes(), [task.name for task in tasks], settings.k)
     write_observations(tables[0], table)
     write_observations(tables[1], runner.observe_losses(folders, study.sizes()))
@@ -243,7 +195,7 @@ def draw_report(study: StudyConfig, workdir: Path, quiet: bool) -> None:
         print(f'report: {path}')
 
 
-def load_tasks(study: StudyConfig, workdir: Path) -> list[runner.Task]:
+def load_tasks(study: StudyConfig, workdir: Path) -> list[runner.EncodedTask]:
     """Read and encode the study's questions; all tasks get the same array shapes, so one executable serves them."""
     vocabulary = study.world.vocabulary()
     files = sorted((workdir / 'data' / 'questions').glob('*.jsonl'))
@@ -260,10 +212,10 @@ def load_tasks(study: StudyConfig, workdir: Path) -> list[runner.Task]:
         )
     stop_id = int(vocabulary.encode('.')[0])
     return [
-        runner.Task(
+        runner.EncodedTask(
             name,
             questions,
-            encode_questions(questions, vocabulary.encode, vocabulary.end_id, prompt, answer),
+            encode_questions(questions, vocabulary, vocabulary.end_id, prompt, answer),
             stop_id,
         )
         for name, questions in tasks.items()

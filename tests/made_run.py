@@ -22,7 +22,7 @@ RUN = loop.RunConfig(
     layout=Layout(steps_per_dispatch=20),
 )
 QUESTIONS = [
-    Question(f'q{i}', prompt, answer)
+    Question(f'q{i}', prompt, f' {answer}')
     for i, (prompt, answer) in enumerate(
         [('1 2 3', '4 .'), ('2 3', '4 5 .'), ('7', '8 .'), ('1 2 3 4 5 6 7', '8 9 .'), ('9 , 3', '4 .')]
     )

@@ -20,7 +20,7 @@ from dataclasses import replace
 from t2jax.data.world import World
 from t2jax.evaluation.runner import Evaluation
 from t2jax.models.config import ModelConfig
-from t2jax.study import LawSettings, StudyConfig
+from t2jax.study_config import LawSettings, StudyConfig
 
 WORLD = World(questions_per_task=16)
 MODELS = [ModelConfig(len(WORLD.vocabulary()), d, 1, 2, 8, unroll_layers=True) for d in (8, 12, 16)]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from t2jax.cli import laws, planning, pretraining, sampling, studies, text
+from t2jax.cli import collecting, interop, laws, planning, pretraining, sampling, studies, tasks, text
 
 Add = Callable[..., argparse.ArgumentParser]
 
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0 done, 2 bad input, 130 or 143 stopped by Ctrl-C or SIGTERM."""
     parser = make_parser()
     options, rest = parser.parse_known_args(argv)
-    if rest and options.command not in (*studies.STAGES_OF, *pretraining.TAKES_FLAGS):
+    if rest and options.command not in (*studies.STAGES_OF, *pretraining.TAKES_FLAGS, *interop.TAKES_FLAGS):
         parser.error(f'unrecognized arguments: {" ".join(rest)}')
     options.overrides = rest
     try:
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         goes_on = (
             '; the same command goes on from here'
-            if options.command in (*studies.STAGES_OF, 'tokenize', 'sample')
+            if options.command in (*studies.STAGES_OF, 'tokenize', 'sample', 'score')
             else ''
         )
         print(f'\n{str(stop) or "stopped"}{goes_on}', file=sys.stderr)
@@ -50,14 +50,18 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
 
     def add(name: str, run: Callable[[argparse.Namespace], None], what: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=what, description=what)
+        sub = commands.add_parser(name, help=what, description=what, add_help=name not in interop.TAKES_FLAGS)
         sub.set_defaults(run=run)
-        sub.add_argument('--json', action='store_true', help='print the result as JSON')
+        if name not in interop.TAKES_FLAGS:
+            sub.add_argument('--json', action='store_true', help='print the result as JSON')
         return sub
 
     _describe_studies(add)
     text.describe(add)
+    tasks.describe(add)
     sampling.describe(add)
+    collecting.describe(add)
+    interop.describe(add)
     _describe_laws(add)
     return parser
 

@@ -4,9 +4,10 @@ import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from t2jax.cli import hosts, studies
+from t2jax.cli.progress import LateBar
 
 if TYPE_CHECKING:
     from t2jax.evaluation.sampled import Request
@@ -17,8 +18,8 @@ GIB = 2**30
 def describe(add: Callable[..., argparse.ArgumentParser]) -> None:
     """Add both commands."""
     sub = add('sample', run_sample, 'draw many samples of every question of a task; killed, it goes on')
-    sub.add_argument('checkpoint', help='folder of a run, WORKDIR/runs/NAME; may be in a bucket')
-    what = "a task of the run's study, or a .jsonl file: id, prompt, answer on each line"
+    sub.add_argument('checkpoint', help='folder of a run, WORKDIR/runs/NAME, or of an import; may be in a bucket')
+    what = "a task of the run's study, one of `t2jax tasks`, or a .jsonl file: id, prompt, answer on each line"
     sub.add_argument('--task', required=True, help=what)
     sub.add_argument('--samples', type=int, default=64, help='of each question (default: 64)')
     sub.add_argument('--out', required=True, metavar='FOLDER', help='where samples go; may be in a bucket')
@@ -31,9 +32,12 @@ def describe(add: Callable[..., argparse.ArgumentParser]) -> None:
     what = 'text that ends a sample, may be repeated'
     sub.add_argument('--stop-string', action='append', default=[], metavar='TEXT', help=what)
     sub.add_argument('--seed', type=int, default=0, help='of the samples (default: 0)')
-    what = 'exact (default), normalised, numeric, or code: run with the tests that the answer holds, in a sandbox'
-    sub.add_argument('--grader', default='exact', help=what)
-    sub.add_argument('--tokenizer', type=Path, metavar='FILE', help="tokenizer.json or .model (default: the study's)")
+    what = (
+        'exact (default but for tasks that have their own), normalised, numeric, or code: run with the tests that the '
+        'answer holds, in a sandbox'
+    )
+    sub.add_argument('--grader', help=what)
+    sub.add_argument('--tokenizer', type=Path, metavar='FILE', help='tokenizer.json or .model (default: its own)')
     sub.add_argument('--step', type=int, help='checkpoint of this step (default: the last)')
     what = 'memory of each device to use (default: 2 on a CPU, four fifths elsewhere); changes no sample'
     sub.add_argument('--memory', type=float, metavar='GIB', help=what)
@@ -69,35 +73,10 @@ def run_sample(options: argparse.Namespace) -> None:
 
         studies.use_compile_cache()
         first = jax.process_index() == 0
-        with _Bar(request.task, shown=first and not options.json) as bar:
+        with LateBar('sample', request.task, shown=first and not options.json) as bar:
             result = sample(request, options.out, bar.progress)
         if first:
             print(json.dumps(result) if options.json else _said(result, options.out))
-
-
-class _Bar:
-    """A progress bar that appears with the first news, so that a refusal stands alone."""
-
-    def __init__(self, name: str, shown: bool) -> None:
-        self._name, self._shown, self._bar = name, shown, None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        if self._bar:
-            self._bar.close()
-
-    def progress(self, samples: int, total: int, resumed: bool) -> None:
-        """Move on, without a claim to speed for what an earlier call has drawn."""
-        from tqdm import tqdm
-
-        if not self._shown:
-            return
-        self._bar = self._bar or tqdm(unit='sample', unit_scale=True, desc=self._name, mininterval=1)
-        self._bar.total = total
-        self._bar.initial += samples if resumed else 0
-        self._bar.update(samples)
 
 
 def _request(options: argparse.Namespace) -> 'Request':

@@ -51,7 +51,7 @@ def print_answer(workdir: Path, as_json: bool) -> None:
 def load_study(workdir: Path) -> Any:
     """Read back the config that a workdir was made with."""
     from t2jax.config import from_dict, read_json
-    from t2jax.study import StudyConfig
+    from t2jax.study_config import StudyConfig
 
     path = workdir / 'study.json'
     if not path.exists():

@@ -34,6 +34,8 @@ class _Library(Protocol):
 
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]: ...
 
+    def encode_with_ends(self, texts: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]: ...
+
     def decode(self, ids: Sequence[int]) -> str: ...
 
 
@@ -76,6 +78,13 @@ class FileVocabulary:
         """Turn text into ids."""
         return self.encode_batch([text])[0]
 
+    def encode_with_ends(self, texts: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Turn texts into ids, and for each token the number of characters of the text up to its end.
+
+        Raises ValueError for a text that the tokenizer changes, so that tokens have no place in it.
+        """
+        return self._library.encode_with_ends(texts)
+
     def decode(self, ids: Sequence[int]) -> str:
         """Turn ids back into text."""
         return self._library.decode([int(i) for i in ids])
@@ -92,12 +101,19 @@ class FileVocabulary:
 
 
 def _end_id(library: _Library, path: Path, end_token: str | None) -> int:
-    for token in END_TOKENS if end_token is None else (end_token,):
-        found = library.id_of(token)
-        if found is not None:
-            return found
-    tried = ' or '.join(END_TOKENS) if end_token is None else end_token
-    raise ValueError(f'{path} has no token {tried} to end a document with; name one of its tokens by --end-token')
+    tried = END_TOKENS if end_token is None else (end_token,)
+    found = next((token for token in tried if library.id_of(token) is not None), None)
+    if found is None:
+        raise ValueError(
+            f'{path} has no token {" or ".join(tried)} to end a document with; name one of its tokens by --end-token'
+        )
+    return library.id_of(found)
+
+
+def end_token(path: Path) -> str:
+    """Return the token that a tokenizer file ends documents with, unless told; errors as of FileVocabulary."""
+    vocabulary = FileVocabulary(path)
+    return next(token for token in END_TOKENS if vocabulary.id_of(token) == vocabulary.end_id)
 
 
 class _HuggingFace:
@@ -124,6 +140,10 @@ class _HuggingFace:
         encoded = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         return [np.array(one.ids, np.uint32) for one in encoded]
 
+    def encode_with_ends(self, texts: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+        encoded = self._tokenizer.encode_batch(texts, add_special_tokens=False)
+        return [(np.array(one.ids, np.uint32), np.array([end for _, end in one.offsets], int)) for one in encoded]
+
     def decode(self, ids: Sequence[int]) -> str:
         return self._tokenizer.decode(ids, skip_special_tokens=False)
 
@@ -147,8 +167,23 @@ class _SentencePiece:
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
         return [np.array(ids, np.uint32) for ids in self._processor.encode(list(texts), out_type=int, num_threads=1)]
 
+    def encode_with_ends(self, texts: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+        spelling = self.spelling()
+        return [(ids, _ends([spelling[i] for i in ids], text)) for ids, text in zip(self.encode_batch(texts), texts)]
+
     def decode(self, ids: Sequence[int]) -> str:
         return self._processor.decode(ids)
+
+
+def _ends(pieces: list[bytes], text: str) -> np.ndarray:
+    """Find where each piece ends in the text, in characters; a model may put a space before the text's first word."""
+    spelled, raw = b''.join(pieces), text.encode()
+    added = len(spelled) - len(raw)
+    if spelled not in (raw, b' ' + raw):
+        raise ValueError(f'the tokenizer reads {text[:60]!r} as {spelled.decode(errors="replace")[:60]!r}')
+    characters = np.cumsum([byte & 0xC0 != 0x80 for byte in raw])  # begun up to each byte
+    ends = np.cumsum([len(piece) for piece in pieces]) - added
+    return np.where(ends > 0, characters[np.maximum(ends, 1) - 1], 0)
 
 
 def _spell_pieces(piece: str) -> bytes:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,6 +46,11 @@ class WordVocabulary:
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Turn texts into ids."""
         return [self.encode(text) for text in texts]
+
+    def encode_with_ends(self, texts: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Turn texts into ids, and for each word the number of characters of the text up to its end."""
+        ends = [[word.end() for word in re.finditer(r'\S+', text)] for text in texts]
+        return [(ids, np.array(end, int)) for ids, end in zip(self.encode_batch(texts), ends)]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Turn ids back into text."""

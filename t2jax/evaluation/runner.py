@@ -1,7 +1,7 @@
 """Measure a trained run: its loss on held-out text, each answer's likelihood, real samples; then tabulate all runs.
 
-RUN/evaluation/settings.json, RUN/evaluation/<task>.csv (question, nll, n_samples, n_correct) and, last,
-RUN/evaluation/text.json (loss in nats per token). What is there is not measured again.
+RUN/evaluation/settings.json, RUN/evaluation/<task>.csv (question, nll of its answer, tokens and bytes of that, samples
+drawn and right) and, last, RUN/evaluation/text.json (loss in nats per token). What is there is not measured again.
 """
 
 import csv
@@ -25,8 +25,9 @@ from t2jax.models.transformer import Params
 from t2jax.sampling.choice import Rule
 from t2jax.sampling.sampler import Rows, compiled_sample_rows
 from t2jax.sampling.stops import Stops
+from t2jax.tasks.boundaries import EncodedQuestions
 from t2jax.tasks.graders import begins_with
-from t2jax.tasks.questions import EncodedQuestions, Question
+from t2jax.tasks.questions import Question
 
 TEXT_FILE = 'text.json'
 
@@ -51,7 +52,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Task:
+class EncodedTask:
     """A task ready for a model: its questions, encoded, and the token that ends an answer."""
 
     name: str
@@ -63,7 +64,7 @@ class Task:
 def evaluate(
     model: ModelConfig,
     params: Params,
-    tasks: Sequence[Task],
+    tasks: Sequence[EncodedTask],
     text_BT: np.ndarray,
     settings: Evaluation,
     folder: Path,
@@ -81,23 +82,24 @@ def evaluate(
         nll_Q = answer_nll(model, params, task.encoded)
         root = jax.random.fold_in(jax.random.key(settings.seed), number)
         correct_Q = count_correct(model, params, task, settings, root, mesh)
-        rows = zip((q.id for q in task.questions), map(repr, nll_Q.tolist()), correct_Q.tolist())
+        sizes = zip(task.encoded.answer_lengths.tolist(), (len(q.answer.encode()) for q in task.questions))
+        rows = zip((q.id for q in task.questions), map(repr, nll_Q.tolist()), sizes, correct_Q.tolist())
         write_text(
             path,
-            'question,nll,n_samples,n_correct\n'
-            + ''.join(f'{id},{nll},{settings.samples},{correct}\n' for id, nll, correct in rows),
+            'question,nll,n_tokens,n_bytes,n_samples,n_correct\n'
+            + ''.join(f'{id},{nll},{t},{b},{settings.samples},{right}\n' for id, nll, (t, b), right in rows),
         )
     loss = text_loss(model, params, text_BT)
     write_json(folder / TEXT_FILE, {'loss': loss, 'tokens': text_BT.shape[0] * (text_BT.shape[1] - 1)})
 
 
-def is_evaluated(folder: Path, tasks: Sequence[Task]) -> bool:
+def is_evaluated(folder: Path, tasks: Sequence[EncodedTask]) -> bool:
     """Tell whether every file of a run's evaluation is there."""
     return all((folder / name).exists() for name in (*(f'{task.name}.csv' for task in tasks), TEXT_FILE))
 
 
 def count_correct(
-    model: ModelConfig, params: Params, task: Task, settings: Evaluation, root: jax.Array, mesh: Mesh
+    model: ModelConfig, params: Params, task: EncodedTask, settings: Evaluation, root: jax.Array, mesh: Mesh
 ) -> np.ndarray:
     """Sample every question and count the samples that begin with the answer's tokens, its end among them, [Q]."""
     encoded, n = task.encoded, settings.samples
@@ -155,6 +157,19 @@ def observe(
                 nll, passed = repeated_nll(nll_Q, k).mean(), pass_at_k(nll_Q, k).mean()
                 rows.append((run, task, params, tokens, k, nll, passed, n, *sampled))
     return _table(rows)
+
+
+def tabulate_questions(
+    folders: Mapping[str, Path], sizes: Mapping[str, tuple[float, float]], tasks: Sequence[str]
+) -> str:
+    """Put the evaluation files of many runs into one table by question (schema: laws/questions.py), as CSV."""
+    lines = []
+    for run, folder in folders.items():
+        params, tokens = sizes[run]
+        for task in tasks:
+            head, *rows = (folder / f'{task}.csv').read_text(encoding='utf-8').splitlines()
+            lines += [f'{run},{params:.0f},{tokens:.0f},{task},{row}' for row in rows]
+    return '\n'.join([f'run,params,tokens,task,{head}', *lines]) + '\n'
 
 
 def observe_losses(folders: Mapping[str, Path], sizes: Mapping[str, tuple[float, float]]) -> Observations:

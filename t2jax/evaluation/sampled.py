@@ -24,17 +24,19 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from t2jax import costs
 from t2jax.config import from_dict, read_json, write_json, write_text
-from t2jax.data.tokenizers import FileVocabulary
-from t2jax.data.vocabulary import WordVocabulary, load_vocabulary
 from t2jax.evaluation.likelihood import answer_nll
+from t2jax.evaluation.questions import find_questions
+from t2jax.evaluation.vocabularies import Vocabulary, bos_id, open_vocabulary
 from t2jax.laws.sequential import Plan
 from t2jax.mesh import make_mesh
 from t2jax.sampling.job import ALONE, Host, Job, Material, Progress, Sampling, run
 from t2jax.sampling.stops import ON_TOKEN
 from t2jax.sampling.work import MEMORY_SHARE, WIDTHS
+from t2jax.tasks.boundaries import EncodedQuestions, encode_questions
 from t2jax.tasks.graders import GRADERS
-from t2jax.tasks.questions import EncodedQuestions, Question, encode_questions, read_questions
-from t2jax.training import checkpoint, loop
+from t2jax.tasks.questions import Question
+from t2jax.training import checkpoint
+from t2jax.training.trained import Trained, open_trained
 
 COUNTS, RESULT = 'counts.csv', 'result.json'
 CPU_MEMORY = 2 * 2**30  # bytes, unless told
@@ -42,21 +44,18 @@ CPU_MEMORY = 2 * 2**30  # bytes, unless told
 
 @dataclass(frozen=True)
 class Request:
-    """What to sample. The task is one of the study that the run belongs to, or a file of questions."""
+    """What to sample. For the task see `questions.find_questions`."""
 
-    checkpoint: epath.Path  # folder of a run
+    checkpoint: epath.Path  # folder of a run or of an imported model
     task: str
     plan: Plan
     step: int | None = None
-    tokenizer: Path | None = None  # default: the study's vocabulary
+    tokenizer: Path | None = None  # default: the model's own
     max_tokens: int | None = None  # default: of the longest answer
     sampling: Sampling = field(default_factory=lambda: Sampling(1))
     stop_tokens: Sequence[str] = ()  # default: what ends an answer of the study, or a document
-    grader: str = 'exact'
+    grader: str | None = None  # default: the task's
     memory: float | None = None  # bytes of each device
-
-
-Vocabulary = WordVocabulary | FileVocabulary
 
 
 def sample(
@@ -68,10 +67,8 @@ def sample(
 
     Raises ValueError or OSError, one sentence each, for what cannot be sampled and for a folder of another job.
     """
-    trained = loop.read_run(request.checkpoint)
-    vocabulary, path, ends = _sources(request, trained)
-    questions = read_questions(path)
-    job, material, encoded = _prepare(request, trained, vocabulary, questions, path, ends)
+    trained = open_trained(request.checkpoint, request.step)
+    job, material, encoded = _prepare(request, trained)
     index, count = jax.process_index(), jax.process_count()
     host = Host(index, count, partial(multihost_utils.sync_global_devices, 'samples')) if count > 1 else ALONE
     memory = _memory(material.mesh.devices.flat[0]) if request.memory is None else request.memory
@@ -80,76 +77,44 @@ def sample(
     samples, right = int(counts.drawn.sum()), int(counts.right.sum())
     result = {'run': job.run, 'task': job.task, 'samples': samples, 'correct': right}
     if index == 0:
-        write_text(epath.Path(folder) / COUNTS, _table(job, questions, counts.drawn, counts.right, nll_Q))
+        write_text(epath.Path(folder) / COUNTS, _table(job, material.questions, counts.drawn, counts.right, nll_Q))
         write_json(epath.Path(folder) / RESULT, result)
     return result | {'wasted_share': 1 - counts.busy / counts.steps if counts.steps else 0.0}
 
 
-def _sources(request: Request, trained: loop.RunConfig) -> tuple[Vocabulary, epath.Path, list[str]]:
-    """Find the vocabulary, the file of questions, and the tokens that end a sample."""
-    data = request.checkpoint.parent.parent / 'data'  # of a study
-    of_study = data / 'questions' / f'{request.task}.jsonl'
-    path, ends = epath.Path(request.task), list(request.stop_tokens)
-    if of_study.exists():
-        path, ends = of_study, ends or ['.']  # its answers end so
-    elif path.suffix != '.jsonl':
-        known = ', '.join(sorted(path.stem for path in (data / 'questions').glob('*.jsonl')))
-        raise ValueError(
-            f'there is no task {request.task!r} beside {request.checkpoint}'
-            + (f', which has {known}' if known else '')
-            + '; name one, or a .jsonl file of questions'
-        )
-    if request.tokenizer:
-        vocabulary = FileVocabulary(request.tokenizer, pad_to=trained.model.vocab)
-    elif (data / 'vocabulary.json').exists():
-        vocabulary = load_vocabulary(data / 'vocabulary.json')
-    else:
-        raise ValueError(f'{request.checkpoint} has no vocabulary beside it; give its tokenizer with --tokenizer')
-    if len(vocabulary) > trained.model.vocab:
-        raise ValueError(
-            f'{vocabulary.name} has {len(vocabulary)} tokens and the model of {request.checkpoint} '
-            f'{trained.model.vocab}; give the tokenizer that it was trained with'
-        )
-    return vocabulary, path, ends
-
-
-def _prepare(
-    request: Request,
-    trained: loop.RunConfig,
-    vocabulary: Vocabulary,
-    questions: Sequence[Question],
-    path: epath.Path,
-    ends: Sequence[str],
-) -> tuple[Job, Material, EncodedQuestions]:
+def _prepare(request: Request, trained: Trained) -> tuple[Job, Material, EncodedQuestions]:
     """Check a request, load the params, and say what is to be drawn."""
-    if request.grader not in GRADERS:
-        raise ValueError(f'there is no grader {request.grader!r}; use {", ".join(GRADERS)}')
+    found = find_questions(request.task, trained.folder)
+    grader, questions = request.grader or found.grader, found.questions
+    if grader not in GRADERS:
+        raise ValueError(f'there is no grader {grader!r}; use {", ".join(GRADERS)}')
+    if trained.tokens is None:
+        raise ValueError(f'{trained.folder} does not say how many tokens it was trained on; convert it with --tokens')
+    vocabulary = open_vocabulary(trained, request.tokenizer)
     try:
         for question in questions:
-            GRADERS[request.grader].check(question)
-            if not question.prompt:
-                raise ValueError(f'question {question.id!r} has an empty prompt; there is nothing to go on from')
-        encoded = encode_questions(questions, vocabulary.encode, vocabulary.end_id)
-        sampling = _sampling(request, vocabulary, encoded, ends)
-        _check_lengths(questions, encoded, sampling, trained.recipe.sequence_length)
-        if request.grader == 'exact':
+            GRADERS[grader].check(question)
+        encoded = encode_questions(questions, vocabulary, bos_id(trained, vocabulary), scored=grader == 'exact')
+        _check_boundaries(questions, encoded, vocabulary)
+        sampling = _sampling(request, grader, vocabulary, encoded, list(request.stop_tokens) or found.ends)
+        _check_lengths(questions, encoded, sampling, trained.context)
+        if grader == 'exact':
             _check_ends(questions, encoded, sampling, vocabulary)
     except ValueError as error:
-        raise ValueError(f'{path}: {error}') from None
+        raise ValueError(f'{found.where}: {error}') from None
     mesh = make_mesh(jax.local_devices())
-    params = _local(loop.load_params(trained, request.checkpoint, make_mesh(jax.devices()), request.step), mesh)
-    step = trained.steps if request.step is None else request.step
+    params = _local(trained.load(make_mesh(jax.devices())), mesh)
     ids = [part.tolist() for part in (encoded.prompts, encoded.prompt_lengths, encoded.answers, encoded.answer_lengths)]
     job = Job(
         run=trained.name,
-        step=step,
+        step=trained.step,
         weights=checkpoint.sum_bits(params),
         params=costs.count_params(trained.model),
-        tokens=float(step * trained.recipe.batch_tokens),
-        task=path.stem,
-        questions=hashlib.sha256(json.dumps([[q.id for q in questions], ids]).encode()).hexdigest(),
+        tokens=trained.tokens,
+        task=found.task,
+        questions=hashlib.sha256(json.dumps([[[q.id, q.answer] for q in questions], ids]).encode()).hexdigest(),
         vocabulary=vocabulary.fingerprint,
-        grader=request.grader,
+        grader=grader,
         sampling=sampling,
         plan=request.plan,
     )
@@ -160,10 +125,25 @@ def _prepare(
     return job, Material(trained.model, params, mesh, questions, prompts, answers, spelling), encoded
 
 
-def _sampling(request: Request, vocabulary: Vocabulary, encoded: EncodedQuestions, ends: Sequence[str]) -> Sampling:
+def _check_boundaries(questions: Sequence[Question], encoded: EncodedQuestions, vocabulary: Vocabulary) -> None:
+    """Refuse a prompt that is empty, or that is other tokens by itself than before its answer."""
+    alone = vocabulary.encode_batch([question.prompt for question in questions])
+    for question, ids, length, prompt in zip(questions, encoded.prompts, encoded.prompt_lengths, alone):
+        if not question.prompt:
+            raise ValueError(f'question {question.id!r} has an empty prompt; there is nothing to go on from')
+        if ids[length - len(prompt) : length].tolist() != prompt.tolist():
+            raise ValueError(
+                f'question {question.id!r} has a token that reaches from its prompt into its answer; let the answer '
+                'begin with a space or a newline'
+            )
+
+
+def _sampling(
+    request: Request, grader: str, vocabulary: Vocabulary, encoded: EncodedQuestions, ends: Sequence[str]
+) -> Sampling:
     longest = int(encoded.answer_lengths.max())
-    if request.max_tokens is None and request.grader != 'exact':
-        raise ValueError(f'how long a sample may be is not said; graded {request.grader}, samples need --max-tokens')
+    if request.max_tokens is None and grader != 'exact':
+        raise ValueError(f'how long a sample may be is not said; graded {grader}, samples need --max-tokens')
     most = longest if request.max_tokens is None else request.max_tokens
     ids = [vocabulary.id_of(token) for token in ends] if ends else [vocabulary.end_id]
     if None in ids:

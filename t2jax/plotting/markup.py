@@ -57,6 +57,7 @@ body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 58rem; background: 
 h1 { font-size: 1.05rem; font-weight: 600; color: var(--faint); margin: 0 0 .5rem; }
 .lead { font-size: 1.45rem; line-height: 1.35; font-weight: 600; margin: 0 0 1rem; text-wrap: balance; }
 h2 { font-size: 1.2rem; margin: 2.5rem 0 .6rem; }
+h3 { font-size: 1rem; margin: 1.6rem 0 .4rem; }
 ul { padding-left: 1.2rem; } li { margin: .35rem 0; }
 .caution { background: var(--warn); border-left: 4px solid var(--edge); padding: .1rem 1rem; }
 .wide { overflow-x: auto; }

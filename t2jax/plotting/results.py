@@ -1,6 +1,7 @@
 """Everything a study left on disk that a figure or a table needs, read once and checked.
 
-observations.csv, losses.csv, fits/<law>.json, allocation.json and study.json are required; provenance.json is not.
+observations.csv, losses.csv, fits/<law>.json, allocation.json and study.json are required; provenance.json and what
+questions.py reads are not.
 """
 
 import json
@@ -16,6 +17,7 @@ from t2jax.laws.observations import Observations, macro_average, value_at_k
 from t2jax.laws.record import Fit, fit_from_dict, load_fit
 from t2jax.laws.tables import read_observations
 from t2jax.plotting.labels import APPROACH_1, APPROACH_2, LAW_NAMES
+from t2jax.plotting.questions import Asked, read_asked
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Results:
     rows: list[dict]
     study: Mapping[str, Any]
     provenance: Mapping[str, Any]
+    asked: Asked
 
     @property
     def inference_flops(self) -> float:
@@ -101,6 +104,7 @@ def read_results(workdir: Path) -> Results:
         rows=[with_values(row, macro) for row in sorted(rows, key=lambda row: row['train_flops'])],
         study=_read_table(_existing(workdir / 'study.json', 'it is written when a study starts')),
         provenance=_read_table(provenance) if provenance.exists() else {},
+        asked=read_asked(workdir),
     )
 
 

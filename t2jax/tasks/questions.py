@@ -1,15 +1,16 @@
-"""Questions: a prompt and its one right answer, kept as JSON lines, turned into padded token arrays.
+"""Questions: a prompt and its one right answer, kept as JSON lines.
 
-A prompt is encoded after the end-of-document token, as a document begins in training. The answer includes whatever
-ends it, so its likelihood is the probability of a sample that is exactly right and stops.
+Prompt and answer joined are a text as a model reads it: the space between them is written in one of the two, by custom
+in the answer (' Paris'). The answer includes whatever ends it, if anything does.
 """
 
+import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from t2jax.config import write_text
 
@@ -23,14 +24,20 @@ class Question:
     answer: str
 
 
-@dataclass(frozen=True)
-class EncodedQuestions:
-    """Q questions as right-padded ids: prompts [Q, P] with lengths [Q], answers [Q, S] with lengths [Q]."""
+def make_id(prompt: str, answer: str) -> str:
+    """Name a question that has no name of its own by its content: 12 hex digits, whatever file or order it is in."""
+    return hashlib.sha256(f'{prompt}\0{answer}'.encode()).hexdigest()[:12]
 
-    prompts: np.ndarray
-    prompt_lengths: np.ndarray
-    answers: np.ndarray
-    answer_lengths: np.ndarray
+
+def name_questions(pairs: Sequence[tuple[str, str]]) -> list[Question]:
+    """Make questions of (prompt, answer) pairs, ids by content; those of a pair that comes again end in -2, -3, ..."""
+    seen: Counter[str] = Counter()
+    questions = []
+    for prompt, answer in pairs:
+        name = make_id(prompt, answer)
+        seen[name] += 1
+        questions.append(Question(name if seen[name] == 1 else f'{name}-{seen[name]}', prompt, answer))
+    return questions
 
 
 def write_questions(path: Path, questions: Sequence[Question]) -> None:
@@ -40,58 +47,39 @@ def write_questions(path: Path, questions: Sequence[Question]) -> None:
 
 def read_questions(path: Path) -> list[Question]:
     """Read questions; raises ValueError naming file and line for a missing field or a repeated id."""
-    if not path.exists():
-        raise FileNotFoundError(f'no question file {path}; `t2jax train` makes it')
     questions, seen = [], set()
-    for number, line in enumerate(path.read_text(encoding='utf-8').splitlines(), 1):
-        try:
-            question = Question(**json.loads(line))
-        except (ValueError, TypeError):
-            raise ValueError(f'{path} line {number} is not a JSON object with id, prompt and answer') from None
+    for number, row in read_rows(path):
+        fields = [row.get(name) for name in ('id', 'prompt', 'answer')]
+        if len(row) != 3 or not all(isinstance(field, str) for field in fields):
+            raise ValueError(f'{path} line {number} is not a JSON object with id, prompt and answer, three texts')
+        question = Question(*fields)
         if question.id in seen:
             raise ValueError(f'{path} line {number} repeats the id {question.id!r}; ids have to be unique')
         seen.add(question.id)
         questions.append(question)
-    if not questions:
-        raise ValueError(f'{path} holds no questions; it needs at least one')
     return questions
 
 
-def encode_questions(
-    questions: Sequence[Question],
-    encode: Callable[[str], np.ndarray],
-    end_id: int,
-    prompt: int | None = None,
-    answer: int | None = None,
-) -> EncodedQuestions:
-    """Encode questions into arrays of `prompt` and `answer` columns (default: as many as the longest takes).
-
-    Raises ValueError naming the question that cannot be encoded, whose prompt or answer is longer than that, or whose
-    answer has no tokens.
-    """
-    prompts, answers = [], []
-    for question in questions:
+def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the JSON objects of a file with the numbers of their lines; raises ValueError naming what is not one."""
+    if not path.exists():
+        raise FileNotFoundError(f'no question file {path}; give one that is there')
+    number = 0
+    for number, line in enumerate(_lines(path), 1):
         try:
-            prompts.append(np.concatenate([[end_id], encode(question.prompt)]))
-            answers.append(encode(question.answer))
-        except ValueError as error:
-            raise ValueError(f'question {question.id!r}: {error}') from None
-    for limit, rows in ((prompt, prompts), (answer, answers)):
-        limit = max(map(len, rows)) if limit is None else limit
-        for question, ids in zip(questions, rows):
-            if not 0 < len(ids) <= limit:
-                raise ValueError(f'question {question.id!r} takes {len(ids)} tokens where 1 to {max(limit, 1)} fit')
-    return EncodedQuestions(
-        _pad(prompts, prompt, end_id), _lengths(prompts), _pad(answers, answer, end_id), _lengths(answers)
-    )
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict):
+            raise ValueError(f'{path} line {number} is not a JSON object')
+        yield number, row
+    if not number:
+        raise ValueError(f'{path} holds no questions; it needs at least one')
 
 
-def _lengths(rows: Sequence[np.ndarray]) -> np.ndarray:
-    return np.array([len(row) for row in rows], np.int32)
-
-
-def _pad(rows: Sequence[np.ndarray], width: int | None, value: int) -> np.ndarray:
-    out = np.full((len(rows), width or max(map(len, rows))), value, np.int32)
-    for i, row in enumerate(rows):
-        out[i, : len(row)] = row
-    return out
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding='utf-8')
+        return text.removesuffix('\n').split('\n') if text else []  # splitlines() would cut within a JSON text
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path} is not UTF-8 text ({error}); give a file of JSON lines') from None

@@ -97,7 +97,7 @@ def test_a_finished_job_draws_nothing_again(run, folder, capsys):
 
 
 def test_several_tasks_agree_over_all(run, folder, tmp_path, capsys):
-    write_questions(tmp_path / 'two.jsonl', [Question('a', '3', '4 .'), Question('b', '4', '5 .')])
+    write_questions(tmp_path / 'two.jsonl', [Question('a', '3', ' 4 .'), Question('b', '4', ' 5 .')])
     assert sample(run, tmp_path / 'two', '--stop-token', '.', task=tmp_path / 'two.jsonl') == 0
     totals = passk(capsys, folder, tmp_path / 'two')['agreement']['totals']
     assert [(total['task'], total['questions']) for total in totals] == [('count', 5), ('two', 2), ('all tasks', 7)]
@@ -189,7 +189,7 @@ BAD_QUESTIONS = [
     ('{"id": "a", "prompt": "", "answer": "4 ."}', "question 'a' has an empty prompt"),
     ('{"id": "a", "prompt": "1", "answer": ""}', "question 'a' has an empty answer"),
     ('{"id": "a", "prompt": "1"}', 'line 1 is not a JSON object with id, prompt and answer'),
-    ('{"id": "a", "prompt": "1 one", "answer": "4"}', "question 'a': word 'one' is not in the vocabulary of 12 words"),
+    ('{"id": "a", "prompt": "1 one", "answer": " 4"}', "question 'a': word 'one' is not in the vocabulary of 12 words"),
     (json.dumps({'id': 'a', 'prompt': '1 ' * 20, 'answer': '4'}), "question 'a' has a prompt of 21 tokens"),
     ('', 'holds no questions'),
 ]
@@ -211,7 +211,7 @@ def test_a_folder_of_another_job_is_left_alone(run, folder, capsys):
 def test_what_is_no_run_task_or_folder_is_named(run, folder, tmp_path, capsys):
     out = ('--out', tmp_path / 'o')
     refused(capsys, ['sample', tmp_path, '--task', 'count', *out], 'is no run: it has no config.json')
-    refused(capsys, ['sample', run, '--task', 'sums', *out], "there is no task 'sums'", 'which has count')
+    refused(capsys, ['sample', run, '--task', 'sums', *out], "there is no task 'sums'", 'name count, lambada')
     refused(capsys, ['sample', run, '--task', 'sums.jsonl', *out], 'no question file sums.jsonl')
     refused(capsys, ['sample', run, '--task', 'count', '--samples', 0, *out], 'samples is 0; draw at least 1')
     refused(capsys, ['passk', tmp_path], 'holds no samples; give the folder of a `t2jax sample`')

@@ -9,7 +9,7 @@ from t2jax.evaluation import likelihood
 from t2jax.evaluation.likelihood import answer_nll, batches, join
 from t2jax.models import transformer
 from t2jax.models.config import ModelConfig
-from t2jax.tasks.questions import EncodedQuestions
+from t2jax.tasks.boundaries import EncodedQuestions
 
 
 def draw(prompt_lengths, answer_lengths, vocab=12, seed=0, widths=(0, 0)):
@@ -21,7 +21,8 @@ def draw(prompt_lengths, answer_lengths, vocab=12, seed=0, widths=(0, 0)):
         return np.where(columns < lengths[:, None], rng.integers(0, vocab, (len(lengths), len(columns))), 7)
 
     P, S = (np.array(lengths, np.int32) for lengths in (prompt_lengths, answer_lengths))
-    return EncodedQuestions(pad(P, widths[0]).astype(np.int32), P, pad(S, widths[1]).astype(np.int32), S)
+    prompts, answers = pad(P, widths[0]).astype(np.int32), pad(S, widths[1]).astype(np.int32)
+    return EncodedQuestions(prompts, P, answers, S, np.zeros(len(P), bool))
 
 
 def by_hand(model, params, questions):
@@ -38,10 +39,10 @@ def by_hand(model, params, questions):
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Batches of 64 slots for the tiny models, and logits of 16 of them at a time."""
-    likelihood._nll.clear_cache()
+    likelihood._score.clear_cache()
     monkeypatch.setattr(likelihood, 'BLOCK_BYTES', 2**10)
     yield
-    likelihood._nll.clear_cache()
+    likelihood._score.clear_cache()
 
 
 RAGGED = draw(*np.random.default_rng(1).integers(1, (41, 10), (60, 2)).T)
@@ -101,21 +102,21 @@ def test_widths_come_two_to_an_octave():
 
 def test_tasks_of_one_padded_shape_share_an_executable(tiny, tiny_params):
     """As in the mini study: 256 questions a task, prompts of 4 to 19 tokens padded to 19, answers of 3 or 4 to 4."""
-    likelihood._nll.clear_cache()
+    likelihood._score.clear_cache()
     rng = np.random.default_rng(4)
     for least, most in ((4, 4), (9, 9), (5, 6), (11, 19)):
         questions = draw(rng.integers(least, most + 1, 256), rng.integers(3, 5, 256), widths=(19, 4))
         answer_nll(tiny, tiny_params, questions)
-    assert likelihood._nll._cache_size() == 1
+    assert likelihood._score._cache_size() == 1
 
 
 def test_few_shapes_are_compiled_however_many_questions(tiny, tiny_params):
     """One for each half of an octave that the lengths span, here 3 from 20 to 64 tokens."""
-    likelihood._nll.clear_cache()
+    likelihood._score.clear_cache()
     rng = np.random.default_rng(5)
     for count in (3000, 2900):
         answer_nll(tiny, tiny_params, draw(rng.integers(19, 61, count), rng.integers(1, 5, count), widths=(200, 8)))
-    assert likelihood._nll._cache_size() == 3
+    assert likelihood._score._cache_size() == 3
 
 
 def test_logits_are_made_a_block_at_a_time():
@@ -123,6 +124,6 @@ def test_logits_are_made_a_block_at_a_time():
     params = jax.eval_shape(lambda: transformer.init_params(model, jax.random.key(0)))
     slots = [jax.ShapeDtypeStruct((2048,), np.int32)] * 5
     rows, count = (jax.ShapeDtypeStruct(shape, np.int32) for shape in ((64,), ()))
-    compiled = likelihood._nll.lower(params, *slots, rows, count, model=model, width=48).compile()
+    compiled = likelihood._score.lower(params, *slots, rows, count, model=model, width=48).compile()
     whole = 4 * 2048 * model.vocab
     assert compiled.memory_analysis().temp_size_in_bytes < whole / 4

@@ -5,19 +5,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from t2jax.data.vocabulary import WordVocabulary
 from t2jax.evaluation import runner
 from t2jax.evaluation.likelihood import answer_nll, join, text_loss
 from t2jax.models import transformer
-from t2jax.tasks.questions import Question, encode_questions
+from t2jax.tasks.boundaries import encode_questions
+from t2jax.tasks.questions import Question
 
 STOP = 10
-QUESTIONS = [Question(f'q{i}', p, a) for i, (p, a) in enumerate([('1 2 3', '4 10'), ('5', '10'), ('7 8', '6 10')])]
+QUESTIONS = [Question(f'q{i}', p, a) for i, (p, a) in enumerate([('1 2 3', ' 4 10'), ('5', ' 10'), ('7 8', ' 6 10')])]
 
 
 @pytest.fixture(scope='module')
 def task():
-    encode = lambda text: np.array(text.split(), int)
-    return runner.Task('digits', QUESTIONS, encode_questions(QUESTIONS, encode, 0, prompt=5, answer=3), STOP)
+    words = WordVocabulary([str(i) for i in range(1, 12)])
+    return runner.EncodedTask('digits', QUESTIONS, encode_questions(QUESTIONS, words, 0, prompt=5, answer=3), STOP)
 
 
 TEXT = np.random.default_rng(0).integers(0, 11, (4, 9))
@@ -68,6 +70,8 @@ def test_files_are_reused_and_settings_compared(tiny, tiny_params, task, one_dev
     table = runner.observe({'r': tmp_path}, {'r': (10.0, 100.0)}, ['digits'], settings.k)
     assert table.k.tolist() == [1, 4, 16] and table.train_flops[0] == 6000
     assert np.isnan(table.pass_at_k_sampled).tolist() == [False, False, True]
+    head, row, *_ = (tmp_path / 'digits.csv').read_text().splitlines()
+    assert head.split(',')[2:4] == ['n_tokens', 'n_bytes'] and row.split(',')[2:4] == ['2', '5']
     nll, n, correct = runner.read_evaluation(tmp_path / 'digits.csv')
     assert table.nll[0] == nll.mean() and table.pass_at_k_sampled[0] == pytest.approx(correct.mean() / n)
     losses = runner.observe_losses({'r': tmp_path}, {'r': (10.0, 100.0)})

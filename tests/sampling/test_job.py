@@ -16,7 +16,8 @@ from t2jax.models.config import ModelConfig
 from t2jax.sampling import job as jobs
 from t2jax.sampling import store, work
 from t2jax.sampling.job import Host, Job, Material, Sampling
-from t2jax.tasks.questions import Question, encode_questions
+from t2jax.tasks.boundaries import encode_questions
+from t2jax.tasks.questions import Question
 
 MODEL = ModelConfig(vocab=12, d_model=16, n_layers=2, n_heads=2, hidden_multiple=8)
 END = int(WORDS.encode('.')[0])
@@ -34,7 +35,7 @@ def small_files(monkeypatch):
 def make_material(devices=1, questions=QUESTIONS):
     params = transformer.init_params(MODEL, jax.random.key(0))
     mesh = make_mesh(jax.devices()[:devices])
-    encoded = encode_questions(questions, WORDS.encode, WORDS.end_id)
+    encoded = encode_questions(questions, WORDS, WORDS.end_id)
     params = jax.device_put(params, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec()))
     prompts = [ids[:n] for ids, n in zip(encoded.prompts, encoded.prompt_lengths)]
     answers = [ids[:n] for ids, n in zip(encoded.answers, encoded.answer_lengths)]
@@ -123,7 +124,7 @@ def test_other_seeds_tasks_and_questions_give_other_samples(material, whole, tmp
         jobs.run(job, material, tmp_path / name, 2**30)
         seen.append(texts(tmp_path / name))
     assert all(np.mean([x == y for x, y in zip(a, b)]) < 0.5 for a, b in combinations(seen, 2))
-    twins = [Question('a', '7', '8 .'), Question('b', '7', '8 .')]
+    twins = [Question('a', '7', ' 8 .'), Question('b', '7', ' 8 .')]
     jobs.run(JOB, make_material(1, twins), tmp_path / 'twins', 2**30)
     both = texts(tmp_path / 'twins')
     assert np.mean([x == y for x, y in zip(both[:40], both[40:])]) < 0.5  # one prompt, two questions

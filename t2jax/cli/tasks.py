@@ -1,0 +1,140 @@
+"""Commands about tasks: tasks, score, contamination."""
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from t2jax.cli import studies
+from t2jax.cli.progress import LateBar
+
+TASK_HELP = "a task of the run's study, NAME of `t2jax tasks`, NAME:FILE for rows of your own, or a .jsonl of questions"
+
+
+def describe(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the commands."""
+    sub = add('tasks', run_tasks, 'list the tasks; of one: lengths, answers, ten questions; or write its questions')
+    sub.add_argument('task', nargs='?', help='NAME, NAME:FILE for rows of its published data, or a .jsonl of questions')
+    sub.add_argument('--tokenizer', type=Path, metavar='FILE', help='count tokens too')
+    sub.add_argument('--out', type=Path, metavar='FILE.jsonl', help='write id, prompt and answer of each question')
+
+    sub = add('score', run_score, "the likelihood of every question's answer, a file for each model and task")
+    sub.add_argument('checkpoints', nargs='+', help='folders of runs, WORKDIR/runs/NAME, or of imported models')
+    sub.add_argument('--task', action='append', required=True, help=f'{TASK_HELP}; may be repeated')
+    sub.add_argument('--out', required=True, metavar='FOLDER', help='where files go; may be in a bucket')
+    sub.add_argument('--tokenizer', type=Path, metavar='FILE', help="tokenizer.json or .model (default: the model's)")
+    sub.add_argument('--step', type=int, help='checkpoint of this step (default: the last)')
+
+    sub = add('contamination', run_contamination, 'how much of the questions of tasks stands in token shards')
+    sub.add_argument('shards', help='folder that `t2jax tokenize` wrote, or WORKDIR/data/tokens')
+    sub.add_argument('--task', action='append', required=True, help=f'{TASK_HELP}; may be repeated')
+    sub.add_argument('--tokenizer', type=Path, metavar='FILE', help='that the shards were made with')
+    sub.add_argument('--n', type=int, default=13, help='tokens that have to be the same in a row (default: 13)')
+    sub.add_argument('--out', type=Path, metavar='FILE.csv', help='write the counts of each question')
+
+
+def run_tasks(options: argparse.Namespace) -> None:
+    """List tasks, or show one."""
+    from t2jax.tasks.catalogue import TASKS
+
+    if options.task is None:
+        rows = [
+            {'task': task.name, 'about': task.about, 'grader': task.grader, 'source': task.tfds or 'generated'}
+            for task in TASKS.values()
+        ]
+        print(json.dumps(rows) if options.json else '\n'.join('  '.join(row.values()) for row in _aligned(rows)))
+        return
+    from t2jax.evaluation.questions import find_questions
+    from t2jax.tasks.questions import write_questions
+    from t2jax.tasks.summary import summarize
+
+    found = find_questions(options.task)
+    count = None
+    if options.tokenizer:
+        from t2jax.data.tokenizers import FileVocabulary
+
+        vocabulary = FileVocabulary(options.tokenizer)
+        count = lambda text: len(vocabulary.encode(text))
+    summary = summarize(found.questions, count)
+    if options.out:
+        write_questions(options.out, found.questions)
+    if options.json:
+        print(json.dumps({'task': found.task, 'grader': found.grader, **asdict(summary)}))
+        return
+    print(f'{found.task}: {summary.questions:,} questions, from {found.where}, graded {found.grader}')
+    print(
+        f'{summary.distinct_answers:,} answers; {summary.commonest_answer!r} is {summary.commonest_share:.1%} of them'
+    )
+    for what, spread in summary.lengths.items():
+        least, median, high, most = (f'{value:,.0f}' for value in spread)
+        print(f'{what}: {least} to {most}, median {median}, 95 % up to {high}')
+    for question in summary.sample:
+        print(f'\n[{question.id}] {question.prompt}▸{question.answer}')
+
+
+def _aligned(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    widths = {name: max(len(row[name]) for row in rows) for name in rows[0]}
+    return [{name: text.ljust(widths[name]) for name, text in row.items()} for row in rows]
+
+
+def run_score(options: argparse.Namespace) -> None:
+    """Score checkpoints on tasks."""
+    from t2jax.evaluation.questions import find_questions
+    from t2jax.evaluation.scoring import score
+    from t2jax.evaluation.vocabularies import open_vocabulary
+    from t2jax.training.trained import open_trained
+
+    studies.use_compile_cache()
+    opened = [open_trained(checkpoint, options.step) for checkpoint in options.checkpoints]
+    names = [trained.name for trained in opened]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            f'two checkpoints are called {twice[0]!r}, and would share a file; score them into two folders'
+        )
+    work = [
+        (trained, find_questions(task, trained.folder), open_vocabulary(trained, options.tokenizer))
+        for trained in opened
+        for task in options.task
+    ]
+    results = []
+    for trained, found, vocabulary in work:
+        with LateBar('question', f'{trained.name}, {found.task}', shown=not options.json) as bar:
+            results.append(score(trained, found, vocabulary, options.out, bar.progress))
+        if not options.json:
+            print(_said(results[-1]))
+    if options.json:
+        print(json.dumps(results))
+
+
+def _said(result: dict[str, Any]) -> str:
+    straddling = f'; {result["straddling"]} answers begin within a token' if result['straddling'] else ''
+    return (
+        f'{result["run"]}, {result["task"]}: {result["questions"]:,} questions, NLL {result["nll"]:.4g} nats, '
+        f'pass@1 {result["pass_at_1"]:.4g}, {result["nats_per_token"]:.4g} nats a token, '
+        f'{result["bits_per_byte"]:.4g} bits a byte, greedy {result["greedy"]:.2%}{straddling}; {result["file"]}'
+    )
+
+
+def run_contamination(options: argparse.Namespace) -> None:
+    """Look for the questions of tasks in token shards."""
+    from t2jax.evaluation.contamination import find, open_text
+    from t2jax.evaluation.questions import find_questions
+
+    shards, vocabulary = open_text(options.shards, options.tokenizer)
+    results, lines = [], ['task,question,ngrams,seen,seen_with_answer']
+    for found in [find_questions(task, Path(options.shards).parent.parent / 'runs' / '-') for task in options.task]:
+        with LateBar('tok', found.task, shown=not options.json) as bar:
+            result = find(found, shards, vocabulary, options.n, bar.progress)
+        lines += [','.join([result.task, *map(str, row)]) for row in result.rows]
+        results.append(result.summary())
+        if not options.json:
+            print(result.sentence())
+    if options.out:
+        from t2jax.config import write_text
+
+        write_text(options.out, '\n'.join(lines) + '\n')
+    if options.json:
+        print(json.dumps(results))
