@@ -3,7 +3,7 @@
 Each family writes sentences `prompt answer .` for training text, and questions for tests. Everything is drawn with
 Zipfian weights, rank^-a, so that rare facts, digits and long chains need a larger or longer-trained model and
 accuracy grows smoothly. A family whose problems are computed rather than remembered keeps one problem in eight (by a
-hash of the prompt) out of all training text; tests are drawn from those alone. After T2 section 4 (task families).
+hash) out of all training text; tests are drawn from those alone. After T2 section 4 (task families).
 """
 
 import zlib
@@ -33,15 +33,14 @@ class Family:
     name: str
     share: float  # of all sentences of the training text
     draw: Callable[[np.random.Generator, int, float], list[Pair]]
-    held_out: bool  # test problems never stand in training text
+    problem: Callable[[str, str], str] | None  # of a computed pair: what makes it the same as another one
     train_skew: float
     test_skew: float
     test_words: int  # tests ask only for answers of at least so many words: a shorter one could be guessed
 
-
-def is_held_out(prompt: str) -> bool:
-    """Tell whether a computed problem is kept for tests: one in eight, by a hash of its text."""
-    return zlib.crc32(prompt.encode()) % 8 == 0
+    def is_held_out(self, pair: Pair) -> bool:
+        """Tell whether a problem is kept for tests and out of all text: one in eight; facts never are."""
+        return self.problem is not None and zlib.crc32(self.problem(*pair).encode()) % 8 == 0
 
 
 def ranks(rng: np.random.Generator, size: int, skew: float, n: int) -> np.ndarray:
@@ -122,12 +121,17 @@ def draw_spatial(rng: np.random.Generator, n: int, skew: float) -> list[Pair]:
     return pairs
 
 
+def chain_asked(prompt: str, answer: str) -> str:
+    """Name a puzzle by its chain: told with other links around it, or in another order, it is the same puzzle."""
+    return f'{prompt.split()[-2]} {answer}'
+
+
 def make_families(seed: int) -> tuple[Family, ...]:
     """Make the world of this seed: its facts are random, everything else is the same in all worlds."""
     rng = np.random.default_rng((seed, 0))
     return (
-        Family('knowledge', 0.30, facts(knowledge_facts(rng)), False, 1.2, 0.7, 2),
-        Family('arithmetic', 0.25, draw_arithmetic, True, 1.7, 0.8, 3),
-        Family('causal', 0.25, facts(causal_facts(rng)), False, 1.2, 0.7, 2),
-        Family('spatial', 0.20, draw_spatial, True, 1.5, 0.5, 2),
+        Family('knowledge', 0.30, facts(knowledge_facts(rng)), None, 1.2, 0.7, 2),
+        Family('arithmetic', 0.25, draw_arithmetic, lambda prompt, answer: prompt, 1.7, 0.8, 3),
+        Family('causal', 0.25, facts(causal_facts(rng)), None, 1.2, 0.7, 2),
+        Family('spatial', 0.20, draw_spatial, chain_asked, 1.5, 0.5, 2),
     )

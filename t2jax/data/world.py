@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from t2jax.data.families import WORDS, Family, is_held_out, make_families
+from t2jax.data.families import WORDS, Family, make_families
 from t2jax.data.vocabulary import WordVocabulary
 
 
@@ -46,7 +46,7 @@ class World:
             chosen: dict[str, str] = {}
             for _ in range(2000):
                 for prompt, answer in family.draw(rng, 1024, family.test_skew):
-                    allowed = is_held_out(prompt) if family.held_out else True
+                    allowed = family.is_held_out((prompt, answer)) if family.problem else True
                     if allowed and answer.count(' ') >= family.test_words and len(chosen) < self.questions_per_task:
                         chosen.setdefault(prompt, answer)
                 if len(chosen) == self.questions_per_task:
@@ -62,4 +62,4 @@ class World:
 
 def _sentences(family: Family, rng: np.random.Generator, n: int) -> list[str]:
     pairs = family.draw(rng, n, family.train_skew)
-    return [f'{p} {a}' for p, a in pairs if not (family.held_out and is_held_out(p))]
+    return [f'{p} {a}' for p, a in pairs if not family.is_held_out((p, a))]
