@@ -4,6 +4,8 @@ With QK-norm off and every gain at 1 the decoder is OLMo's (arXiv 2402.00838): L
 eps 1e-5, rotate-half rotary positions, SwiGLU, no biases, untied head.
 """
 
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 import jax
@@ -11,6 +13,7 @@ import numpy as np
 import torch
 from transformers import OlmoConfig, OlmoForCausalLM
 
+from t2jax.interop.huggingface_tensors import list_tensors
 from t2jax.models.config import ModelConfig
 
 NORM_EPS = 1e-5  # OlmoLayerNorm's, not in its config
@@ -39,21 +42,14 @@ def to_olmo(model: ModelConfig, params: dict[str, Any]) -> OlmoForCausalLM:
         dtype='float32',
     )
     olmo = OlmoForCausalLM(config).eval()
-    olmo.load_state_dict(state_dict(params))
+    olmo.load_state_dict(state_dict(model, params))
     return olmo
 
 
-def state_dict(params: dict[str, Any]) -> dict[str, torch.Tensor]:
+def state_dict(model: ModelConfig, params: dict[str, Any]) -> dict[str, torch.Tensor]:
     """Give params OLMo's names and PyTorch's [out, in] order."""
-    as_tensor = lambda x: torch.from_numpy(np.array(x, np.float32))
-    state = {'model.embed_tokens.weight': as_tensor(params['embed']), 'lm_head.weight': as_tensor(params['head'].T)}
-    attention, feed_forward = (params['layers'][name] for name in ('attention', 'feed_forward'))
-    for i in range(len(attention['out'])):
-        layer = f'model.layers.{i}'
-        for part, name in enumerate(('q_proj', 'k_proj', 'v_proj')):
-            state[f'{layer}.self_attn.{name}.weight'] = as_tensor(attention['qkv'][i, :, part].T)
-        state[f'{layer}.self_attn.o_proj.weight'] = as_tensor(attention['out'][i].T)
-        for part, name in enumerate(('gate_proj', 'up_proj')):
-            state[f'{layer}.mlp.{name}.weight'] = as_tensor(feed_forward['in'][i, :, part].T)
-        state[f'{layer}.mlp.down_proj.weight'] = as_tensor(feed_forward['out'][i].T)
+    state = {}
+    for tensor in list_tensors(model, 'olmo'):
+        array = reduce(getitem, tensor.path, params)
+        state[tensor.name] = torch.from_numpy(np.array(tensor.write(np.asarray(array)[tensor.index]), np.float32))
     return state

@@ -176,7 +176,7 @@ def _check_centred(folder: Path, model: ModelConfig, params: transformer.Params)
 
 
 def _special_tokens(folder: Path, config: dict[str, Any], tokenizer: Path | None) -> tuple[str | None, str | None]:
-    """Return the token that a text begins with, and the one that ends a document; None where none is known."""
+    """Return the token that the tokenizer puts before a text, and the one that ends a document; None for none."""
     said = _read_object(folder / ABOUT)
     if said:
         return said.get('bos'), said.get('end')
@@ -200,9 +200,6 @@ def _special_tokens(folder: Path, config: dict[str, Any], tokenizer: Path | None
                 return spelling[first]
         return None
 
-    if config['model_type'] == 'gpt_neox':
-        usual = '<|endoftext|>' if tokenizer is None or '<|endoftext|>' in spelling.values() else None
-        return usual, text_of('eos') or usual
     adds = settings.get('add_bos_token')
     if adds is None:
         return _first_of_template(written.get('post_processor')), text_of('eos')

@@ -168,7 +168,7 @@ END = '<|endoftext|>'
         ('llama-tied', {'bos_token': END}, BYTES, None, None),
         ('qwen2', {'bos_token': None, 'eos_token': END}, None, None, END),
         ('neox-parallel', None, None, END, END),
-        ('neox-parallel', {'bos_token': 'a', 'eos_token': 'b'}, None, END, 'b'),
+        ('neox-parallel', {'bos_token': 'a', 'eos_token': 'b'}, None, None, 'b'),
     ],
 )
 def test_what_a_text_begins_and_ends_with_comes_from_the_tokenizer(
