@@ -167,7 +167,7 @@ END = '<|endoftext|>'
         ('llama-tied', None, {'type': 'Sequence', 'processors': [BYTES, TEMPLATE]}, END, None),
         ('llama-tied', {'bos_token': END}, BYTES, None, None),
         ('qwen2', {'bos_token': None, 'eos_token': END}, None, None, END),
-        ('neox-parallel', None, None, END, END),
+        ('neox-parallel', None, None, None, None),
         ('neox-parallel', {'bos_token': 'a', 'eos_token': 'b'}, None, None, 'b'),
     ],
 )
