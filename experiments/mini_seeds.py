@@ -17,7 +17,7 @@ import numpy as np
 from t2jax.cli.studies import load_study, prepare_jax
 from t2jax.laws.checkpoints import allocation_rows
 from t2jax.laws.fit import fit_law
-from t2jax.laws.forms import LAWS
+from t2jax.laws.forms import LAWS, PAPER_LAWS
 from t2jax.laws.observations import Observations, macro_average
 from t2jax.laws.scores import score, split
 from t2jax.laws.tables import read_observations
@@ -48,7 +48,8 @@ def main(workdirs: list[Path]) -> None:
     macro, losses = macro_average(average(workdirs, 'observations.csv')), average(workdirs, 'losses.csv')
     print(f'{"law":<14}{"study":<22}' + ''.join(f'{name:>16}' for name in ERRORS))
     fits = {}
-    for name, law in LAWS.items():
+    for law in PAPER_LAWS:
+        name = law.name
         rows = losses if law.single_pass else macro
         near, over = split(rows, study.laws.overtrained_from)
         fit = lambda rows, law=law: fit_law(law, rows, objective=study.laws.objective, starts=study.laws.starts)

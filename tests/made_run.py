@@ -38,7 +38,9 @@ def make_run(workdir):
             for a in rng.integers(1, 10, 4000)
         ]
     )
-    feed = Feed(Shards((ids,), {}), 8, 16, seed=0)
+    names = ('vocabulary', 'vocabulary_name', 'vocabulary_size', 'end_id')
+    about = dict(zip(names, (WORDS.fingerprint, WORDS.name, len(WORDS), WORDS.end_id)))
+    feed = Feed(Shards((ids,), about), 8, 16, seed=0)
     folder = workdir / 'runs' / RUN.name
     loop.train(RUN, feed, folder, make_mesh(jax.devices()[:1]))
     WORDS.save(workdir / 'data' / 'vocabulary.json')

@@ -3,10 +3,16 @@
 import argparse
 import dataclasses
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from t2jax.training.trained import Trained
 
 FORMATS = ('openlm', 'huggingface')
+OPENLM_CONTEXT = 2048
 TAKES_FLAGS = ('lm-eval',)  # lm_eval's own
 
 
@@ -26,7 +32,7 @@ def describe(add: Callable[..., argparse.ArgumentParser]) -> None:
     group = sub.add_argument_group('openlm')
     group.add_argument('--tokenizer', type=Path, metavar='FILE', help='tokenizer.json or .model to keep with it')
     group.add_argument('--heads', type=int, help='heads (default: as its rotary frequencies say, else 4)')
-    group.add_argument('--context', type=int, default=2048, help='tokens it was trained on at once (default: 2048)')
+    group.add_argument('--context', type=int, help=f'tokens it was trained on at once (default: {OPENLM_CONTEXT})')
 
     sub = add('export', run_export, 'write a trained model as a Hugging Face folder that transformers loads')
     sub.add_argument('checkpoint', help='folder of a run, WORKDIR/runs/NAME, or of an imported model')
@@ -42,23 +48,28 @@ def run_convert(options: argparse.Namespace) -> None:
     """Import a checkpoint into a folder."""
     from t2jax import costs
     from t2jax.data.tokenizers import FileVocabulary
-    from t2jax.training.trained import save_imported
+    from t2jax.training.trained import check_new, save_imported
 
     common = {'tokens': options.tokens, 'name': options.name, 'compute_dtype': options.compute_dtype}
-    if options.tokens is not None and not options.tokens > 0:
-        raise ValueError(f'--tokens is {options.tokens:g}; a model was trained on more than 0')
+    if options.tokens is not None and not 0 < options.tokens < float('inf'):
+        raise ValueError(f'--tokens is {options.tokens:g}; give how many tokens the model was trained on')
+    if options.context is not None and options.context < 1:
+        raise ValueError(f'--context is {options.context}; a model was trained on at least 1 token at once')
+    check_new(options.out, options.name)
     if options.format == 'openlm':
         from t2jax.interop.openlm import import_openlm
 
-        about, params = import_openlm(options.source, heads=options.heads, context=options.context, **common)
+        about, params = import_openlm(
+            options.source, heads=options.heads, context=options.context or OPENLM_CONTEXT, **common
+        )
         tokenizer = options.tokenizer
         if tokenizer is not None:
             FileVocabulary(tokenizer, pad_to=about.model.vocab)  # refuses what is none, or is too large
     else:
         from t2jax.interop.huggingface_import import import_huggingface
 
-        if options.tokenizer or options.heads:
-            raise ValueError('--tokenizer and --heads are for openlm; a Hugging Face folder has both')
+        if any(value is not None for value in (options.tokenizer, options.heads, options.context)):
+            raise ValueError('--tokenizer, --heads and --context are for openlm; a Hugging Face folder says all three')
         about, params, tokenizer = import_huggingface(options.source, **common)
     if options.bos:
         about = dataclasses.replace(about, bos=None if options.bos == 'none' else options.bos)
@@ -79,20 +90,40 @@ def run_export(options: argparse.Namespace) -> None:
     """Write a model for transformers."""
     import jax
 
-    from t2jax.data.tokenizers import end_token
     from t2jax.interop.huggingface_export import export_huggingface
+    from t2jax.interop.special_tokens import puts_bos
     from t2jax.mesh import make_mesh
     from t2jax.training.trained import open_trained
 
     trained = open_trained(options.checkpoint, options.step)
     params = trained.load(make_mesh(jax.devices()[:1]))
-    tokenizer = options.tokenizer or (None if trained.tokenizer is None else Path(trained.tokenizer))
-    if trained.imported:
-        bos, end = trained.imported.bos, trained.imported.end
-    else:
-        bos = end = end_token(tokenizer) if tokenizer else None  # a run's documents are parted by it
-    how = export_huggingface(trained.model, params, tokenizer, options.out, trained.context, bos, end, trained.tokens)
-    print(json.dumps({'out': str(options.out), 'how': how}) if options.json else f'{how}; {options.out}')
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer, end = _tokenizer(trained, options.tokenizer, Path(folder))
+        bos = trained.imported.bos if trained.imported else end  # a run's documents are parted by it
+        adds = trained.imported is not None and bos is not None and puts_bos(tokenizer)
+        sizes = trained.context, bos, end, trained.tokens, adds
+        how = export_huggingface(trained.model, params, tokenizer, options.out, *sizes)
+    if tokenizer is None:
+        how += ' No tokenizer was written, as none was given.'
+    print(json.dumps({'out': str(options.out), 'how': how}) if options.json else how)
+
+
+def _tokenizer(trained: 'Trained', given: Path | None, folder: Path) -> tuple[Path | None, str | None]:
+    """Return a copy of the model's tokenizer.json, or its words as one, and what ends a document."""
+    from t2jax.data.vocabulary import WordVocabulary
+    from t2jax.evaluation.vocabularies import open_vocabulary
+
+    path = trained.tokenizer if given is None else given
+    words = trained.folder.parent.parent / 'data' / 'vocabulary.json'
+    if path is None and (trained.imported or not words.exists()):
+        return None, trained.imported.end if trained.imported else None
+    vocabulary = open_vocabulary(trained, given)
+    if path is not None and path.suffix != '.json':
+        raise ValueError(f'{path} is not a tokenizer.json, which is all that transformers loads as it is')
+    copy = folder / 'tokenizer.json'
+    content = vocabulary.to_tokenizer_json() if isinstance(vocabulary, WordVocabulary) else path.read_text()
+    copy.write_text(content, encoding='utf-8')
+    return copy, vocabulary.token_of(vocabulary.end_id)
 
 
 def run_lm_eval(options: argparse.Namespace) -> None:

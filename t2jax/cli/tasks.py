@@ -1,14 +1,19 @@
 """Commands about tasks: tasks, score, contamination."""
 
 import argparse
+import csv
+import io
 import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from t2jax.cli import studies
 from t2jax.cli.progress import LateBar
+
+if TYPE_CHECKING:
+    from t2jax.tasks.summary import Summary
 
 TASK_HELP = "a task of the run's study, NAME of `t2jax tasks`, NAME:FILE for rows of your own, or a .jsonl of questions"
 
@@ -40,38 +45,45 @@ def run_tasks(options: argparse.Namespace) -> None:
     from t2jax.tasks.catalogue import TASKS
 
     if options.task is None:
+        if options.out or options.tokenizer:
+            raise ValueError('no task is named; --out and --tokenizer are about one: name it')
         rows = [
             {'task': task.name, 'about': task.about, 'grader': task.grader, 'source': task.tfds or 'generated'}
             for task in TASKS.values()
         ]
-        print(json.dumps(rows) if options.json else '\n'.join('  '.join(row.values()) for row in _aligned(rows)))
+        print(
+            json.dumps(rows) if options.json else '\n'.join('  '.join(row.values()).rstrip() for row in _aligned(rows))
+        )
         return
     from t2jax.evaluation.questions import find_questions
     from t2jax.tasks.questions import write_questions
     from t2jax.tasks.summary import summarize
 
-    found = find_questions(options.task)
-    count = None
+    found, encoded = find_questions(options.task), None
     if options.tokenizer:
         from t2jax.data.tokenizers import FileVocabulary
+        from t2jax.tasks.boundaries import encode_questions
 
-        vocabulary = FileVocabulary(options.tokenizer)
-        count = lambda text: len(vocabulary.encode(text))
-    summary = summarize(found.questions, count)
+        vocabulary = FileVocabulary(options.tokenizer, end_token=0)  # to pad with
+        encoded = encode_questions(found.questions, vocabulary, None)
+    summary = summarize(found.questions, encoded)
     if options.out:
         write_questions(options.out, found.questions)
     if options.json:
         print(json.dumps({'task': found.task, 'grader': found.grader, **asdict(summary)}))
         return
     print(f'{found.task}: {summary.questions:,} questions, from {found.where}, graded {found.grader}')
-    print(
-        f'{summary.distinct_answers:,} answers; {summary.commonest_answer!r} is {summary.commonest_share:.1%} of them'
-    )
+    print(f'{summary.distinct_answers:,} answers{_commonest(summary)}')
     for what, spread in summary.lengths.items():
         least, median, high, most = (f'{value:,.0f}' for value in spread)
         print(f'{what}: {least} to {most}, median {median}, 95 % up to {high}')
     for question in summary.sample:
         print(f'\n[{question.id}] {question.prompt}▸{question.answer}')
+
+
+def _commonest(summary: 'Summary') -> str:
+    times = round(summary.commonest_share * summary.questions)
+    return f', {summary.commonest_answer!r} in {times:,} questions' if times > 1 else ', each in one question'
 
 
 def _aligned(rows: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -94,11 +106,14 @@ def run_score(options: argparse.Namespace) -> None:
         raise ValueError(
             f'two checkpoints are called {twice[0]!r}, and would share a file; score them into two folders'
         )
-    work = [
-        (trained, find_questions(task, trained.folder), open_vocabulary(trained, options.tokenizer))
-        for trained in opened
-        for task in options.task
-    ]
+    work = []
+    for trained in opened:
+        vocabulary, run = open_vocabulary(trained, options.tokenizer), None if trained.imported else trained.folder
+        tasks = [find_questions(task, run) for task in options.task]
+        names = [found.task for found in tasks]
+        if len(set(names)) < len(names):
+            raise ValueError(f'of the tasks {", ".join(names)} two would share a file; rename one, or score them apart')
+        work += [(trained, found, vocabulary) for found in tasks]
     results = []
     for trained, found, vocabulary in work:
         with LateBar('question', f'{trained.name}, {found.task}', shown=not options.json) as bar:
@@ -124,17 +139,20 @@ def run_contamination(options: argparse.Namespace) -> None:
     from t2jax.evaluation.questions import find_questions
 
     shards, vocabulary = open_text(options.shards, options.tokenizer)
-    results, lines = [], ['task,question,ngrams,seen,seen_with_answer']
+    out = io.StringIO()
+    write = csv.writer(out, lineterminator='\n')
+    write.writerow(['task', 'question', 'ngrams', 'seen', 'seen_with_answer'])
+    results = []
     for found in [find_questions(task, Path(options.shards).parent.parent / 'runs' / '-') for task in options.task]:
         with LateBar('tok', found.task, shown=not options.json) as bar:
             result = find(found, shards, vocabulary, options.n, bar.progress)
-        lines += [','.join([result.task, *map(str, row)]) for row in result.rows]
+        write.writerows([result.task, *row] for row in result.rows)
         results.append(result.summary())
         if not options.json:
             print(result.sentence())
     if options.out:
         from t2jax.config import write_text
 
-        write_text(options.out, '\n'.join(lines) + '\n')
+        write_text(options.out, out.getvalue())
     if options.json:
         print(json.dumps(results))

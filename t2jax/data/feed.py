@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding
 
-from t2jax.data.shards import Shards
+from t2jax.data.shards import ABOUT_VOCABULARY, Shards
 
 PREFETCH = 4  # blocks read ahead, each by a thread of its own
 
@@ -29,6 +29,7 @@ class Feed:
         if epochs < 1:
             raise ValueError(f'epochs is {epochs}; the text has to be read at least once')
         self.batch_sequences, self.sequence_length, self.epochs = batch_sequences, sequence_length, epochs
+        self.vocabulary = {name: shards.manifest[name] for name in ABOUT_VOCABULARY if name in shards.manifest}
         self._arrays = [array.view(np.ndarray) for array in shards.arrays]  # slices of a memmap are slow to make
         self._starts = np.cumsum([0] + [len(array) for array in shards.arrays])
         self._windows = (shards.tokens - 1) // sequence_length

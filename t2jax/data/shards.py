@@ -20,6 +20,7 @@ import numpy as np
 from t2jax.config import read_json, write_json
 
 MANIFEST = 'manifest.json'
+ABOUT_VOCABULARY = ('vocabulary', 'vocabulary_name', 'vocabulary_size', 'end_id')  # of a manifest's fields
 BATCH_DOCUMENTS, BATCH_CHARACTERS = 256, 2**18  # encoded at once: what bounds memory beside the longest document
 
 

@@ -30,6 +30,8 @@ class _Library(Protocol):
 
     def id_of(self, token: str) -> int | None: ...
 
+    def token_of(self, id: int) -> str: ...
+
     def spelling(self) -> list[bytes]: ...
 
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]: ...
@@ -42,8 +44,8 @@ class _Library(Protocol):
 class FileVocabulary:
     """A tokenizer file, perhaps padded, as a `shards.Vocabulary`."""
 
-    def __init__(self, path: Path, pad_to: int | None = None, end_token: str | None = None) -> None:
-        """Read a .json or .model file.
+    def __init__(self, path: Path, pad_to: int | None = None, end_token: str | int | None = None) -> None:
+        """Read a .json or .model file; end_token is what ends a document, or its id.
 
         Raises FileNotFoundError for a missing file, ValueError for another kind of file, an end token that is not in
         it, or padding below its size.
@@ -60,7 +62,7 @@ class FileVocabulary:
         except Exception as error:  # both libraries raise bare Exception or RuntimeError
             raise ValueError(f'{path} is not a tokenizer ({" ".join(str(error).split())})') from None
         if pad_to is not None and pad_to < self._library.size:
-            raise ValueError(f'{path} has {self._library.size} tokens; padding it to {pad_to} would cut it')
+            raise ValueError(f'{path} has {self._library.size} tokens, and cannot be padded to {pad_to}')
         self.name = path.name
         self.end_id = _end_id(self._library, path, end_token)
         self._size = pad_to or self._library.size
@@ -81,7 +83,7 @@ class FileVocabulary:
     def encode_with_ends(self, texts: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
         """Turn texts into ids, and for each token the number of characters of the text up to its end.
 
-        Raises ValueError for a text that the tokenizer changes, so that tokens have no place in it.
+        Raises ValueError for a text that SentencePiece changes, so that tokens have no place in it.
         """
         return self._library.encode_with_ends(texts)
 
@@ -99,8 +101,14 @@ class FileVocabulary:
         """Return the id of the token that is written so, or None if there is none."""
         return self._library.id_of(token)
 
+    def token_of(self, id: int) -> str:
+        """Return how a token is written."""
+        return self._library.token_of(id)
 
-def _end_id(library: _Library, path: Path, end_token: str | None) -> int:
+
+def _end_id(library: _Library, path: Path, end_token: str | int | None) -> int:
+    if isinstance(end_token, int):
+        return end_token
     tried = END_TOKENS if end_token is None else (end_token,)
     found = next((token for token in tried if library.id_of(token) is not None), None)
     if found is None:
@@ -108,12 +116,6 @@ def _end_id(library: _Library, path: Path, end_token: str | None) -> int:
             f'{path} has no token {" or ".join(tried)} to end a document with; name one of its tokens by --end-token'
         )
     return library.id_of(found)
-
-
-def end_token(path: Path) -> str:
-    """Return the token that a tokenizer file ends documents with, unless told; errors as of FileVocabulary."""
-    vocabulary = FileVocabulary(path)
-    return next(token for token in END_TOKENS if vocabulary.id_of(token) == vocabulary.end_id)
 
 
 class _HuggingFace:
@@ -129,6 +131,9 @@ class _HuggingFace:
 
     def id_of(self, token: str) -> int | None:
         return self._tokenizer.token_to_id(token)
+
+    def token_of(self, id: int) -> str:
+        return self._tokenizer.id_to_token(id)
 
     def spelling(self) -> list[bytes]:
         read = _spell_bytes if '"ByteLevel"' in json.dumps(self._decoder) else _spell_pieces
@@ -159,6 +164,9 @@ class _SentencePiece:
         found = self._processor.piece_to_id(token)
         return found if self._processor.id_to_piece(found) == token else None
 
+    def token_of(self, id: int) -> str:
+        return self._processor.id_to_piece(id)
+
     def spelling(self) -> list[bytes]:
         control = self._processor.is_control
         pieces = map(self._processor.id_to_piece, range(self.size))
@@ -178,6 +186,8 @@ class _SentencePiece:
 def _ends(pieces: list[bytes], text: str) -> np.ndarray:
     """Find where each piece ends in the text, in characters; a model may put a space before the text's first word."""
     spelled, raw = b''.join(pieces), text.encode()
+    if not pieces:
+        return np.zeros(0, int)
     added = len(spelled) - len(raw)
     if spelled not in (raw, b' ' + raw):
         raise ValueError(f'the tokenizer reads {text[:60]!r} as {spelled.decode(errors="replace")[:60]!r}')

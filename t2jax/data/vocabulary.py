@@ -64,6 +64,19 @@ class WordVocabulary:
         """Return the id of a word, or None if it is not in the vocabulary."""
         return self._ids.get(token)
 
+    def token_of(self, id: int) -> str:
+        """Return the word of an id."""
+        return self.words[id]
+
+    def to_tokenizer_json(self) -> str:
+        """Return the same vocabulary as a tokenizer.json of Hugging Face's library."""
+        import tokenizers  # here: training and evaluation of a study do without
+
+        tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(dict(self._ids)))
+        tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+        tokenizer.add_special_tokens([END])
+        return tokenizer.to_str()
+
     def save(self, path: Path) -> None:
         """Write the words as JSON."""
         write_json(path, {'words': self.words[1:]})

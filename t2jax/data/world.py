@@ -18,6 +18,7 @@ class World:
     """A world and how its text is cut into documents."""
 
     seed: int = 0
+    edition: int = 2  # of what is generated from a seed: a workdir of another edition is another study's
     sentences_per_document: int = 6
     questions_per_task: int = 256
 

@@ -20,9 +20,7 @@ from t2jax.evaluation.questions import Found
 from t2jax.evaluation.vocabularies import Vocabulary
 from t2jax.tasks.boundaries import encode_questions
 
-NEARLY_ALL = (
-    0.8  # of a question's n-grams: then the question stands in the text, whatever its first and last tokens are
-)
+NEARLY_ALL = 0.8  # of a question's n-grams; its first and last tokens may be others in a text
 
 
 @dataclass(frozen=True)
@@ -59,9 +57,9 @@ class Contamination:
         s = self.summary()
         share = lambda name: f'{s[name]:,} ({s[name] / s["questions"]:.1%})'
         return (
-            f'{self.task}: of {s["questions"]:,} questions {share("any")} share {self.n} tokens in a row with '
-            f'{self.tokens:,} of text, {share("with_answer")} of them with a part of the answer, '
-            f'{share("nearly_all")} nearly all'
+            f'{self.task}: of {s["questions"]:,} questions {share("any")} share {self.n} tokens in a row (shorter '
+            f'ones: all) with the {self.tokens:,} of text, {share("with_answer")} a part of the answer among them, and '
+            f'{share("nearly_all")} nearly all of theirs'
         )
 
 
@@ -73,7 +71,7 @@ def open_text(folder: Path | str, tokenizer: Path | None) -> tuple[Shards, Vocab
     shards = open_shards(folder, None)
     words = Path(folder).parent / 'vocabulary.json'
     if tokenizer is not None:
-        vocabulary = FileVocabulary(tokenizer, pad_to=shards.vocabulary_size)
+        vocabulary = FileVocabulary(tokenizer, pad_to=shards.vocabulary_size, end_token=shards.end_id)
     elif words.exists():
         vocabulary = load_vocabulary(words)
     else:

@@ -30,16 +30,18 @@ class Found:
 
 
 def find_questions(name: str, run: epath.PathLike | None = None) -> Found:
-    """Return the questions of a name as above, `run` being the folder of a model.
+    """Return the questions of a name as above, `run` being the folder of a run that may belong to a study.
 
     Raises ValueError or OSError, one sentence, for a name that nothing has and for files that hold no questions.
     """
-    of_study = None if run is None else epath.Path(run).parent.parent / 'data' / 'questions'
+    of_study = None if run is None else _absolute(run).parent.parent / 'data' / 'questions'
     if of_study is not None and (of_study / f'{name}.jsonl').exists():
         path = of_study / f'{name}.jsonl'
         return Found(name, read_questions(path), str(path), ends=('.',))  # its answers end so
-    task, _, file = name.partition(':')
+    task, colon, file = name.partition(':')
     if task in TASKS:
+        if colon and not file:
+            raise ValueError(f'{name} names no file after its colon; give one, or leave the colon out')
         return _of_catalogue(task, file)
     if name.endswith('.jsonl'):
         path = epath.Path(name)
@@ -49,6 +51,11 @@ def find_questions(name: str, run: epath.PathLike | None = None) -> Found:
         f'there is no task {name!r}; name {", ".join([*own, *TASKS])}, with :FILE for rows of your own where it is '
         'read, or a .jsonl file of questions'
     )
+
+
+def _absolute(folder: epath.PathLike) -> epath.Path:
+    path = epath.Path(folder)
+    return path if '://' in str(folder) else path.absolute()
 
 
 def _of_catalogue(name: str, file: str) -> Found:

@@ -30,6 +30,7 @@ from t2jax.tasks.graders import begins_with
 from t2jax.tasks.questions import Question
 
 TEXT_FILE = 'text.json'
+COLUMNS = ('question', 'nll', 'n_tokens', 'n_bytes', 'n_samples', 'n_correct')
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,12 @@ def evaluate(
         root = jax.random.fold_in(jax.random.key(settings.seed), number)
         correct_Q = count_correct(model, params, task, settings, root, mesh)
         sizes = zip(task.encoded.answer_lengths.tolist(), (len(q.answer.encode()) for q in task.questions))
-        rows = zip((q.id for q in task.questions), map(repr, nll_Q.tolist()), sizes, correct_Q.tolist())
-        write_text(
-            path,
-            'question,nll,n_tokens,n_bytes,n_samples,n_correct\n'
-            + ''.join(f'{id},{nll},{t},{b},{settings.samples},{right}\n' for id, nll, (t, b), right in rows),
-        )
+        out = io.StringIO()
+        write = csv.writer(out, lineterminator='\n')
+        write.writerow(COLUMNS)
+        for question, nll, size, right in zip(task.questions, nll_Q.tolist(), sizes, correct_Q.tolist()):
+            write.writerow([question.id, repr(nll), *size, settings.samples, right])
+        write_text(path, out.getvalue())
     loss = text_loss(model, params, text_BT)
     write_json(folder / TEXT_FILE, {'loss': loss, 'tokens': text_BT.shape[0] * (text_BT.shape[1] - 1)})
 
@@ -163,13 +164,20 @@ def tabulate_questions(
     folders: Mapping[str, Path], sizes: Mapping[str, tuple[float, float]], tasks: Sequence[str]
 ) -> str:
     """Put the evaluation files of many runs into one table by question (schema: laws/questions.py), as CSV."""
-    lines = []
+    out = io.StringIO()
+    write = csv.writer(out, lineterminator='\n')
+    write.writerow(['run', 'params', 'tokens', 'task', *COLUMNS])
     for run, folder in folders.items():
         params, tokens = sizes[run]
         for task in tasks:
-            head, *rows = (folder / f'{task}.csv').read_text(encoding='utf-8').splitlines()
-            lines += [f'{run},{params:.0f},{tokens:.0f},{task},{row}' for row in rows]
-    return '\n'.join([f'run,params,tokens,task,{head}', *lines]) + '\n'
+            path = folder / f'{task}.csv'
+            for row in csv.DictReader(io.StringIO(path.read_text(encoding='utf-8'))):
+                if list(row) != list(COLUMNS):
+                    raise ValueError(
+                        f'{path} has other columns than {", ".join(COLUMNS)}; delete it and evaluate again'
+                    )
+                write.writerow([run, f'{params:.0f}', f'{tokens:.0f}', task, *row.values()])
+    return out.getvalue()
 
 
 def observe_losses(folders: Mapping[str, Path], sizes: Mapping[str, tuple[float, float]]) -> Observations:

@@ -26,7 +26,7 @@ from t2jax import costs
 from t2jax.config import from_dict, read_json, write_json, write_text
 from t2jax.evaluation.likelihood import answer_nll
 from t2jax.evaluation.questions import find_questions
-from t2jax.evaluation.vocabularies import Vocabulary, bos_id, open_vocabulary
+from t2jax.evaluation.vocabularies import Vocabulary, bos_of, open_vocabulary
 from t2jax.laws.sequential import Plan
 from t2jax.mesh import make_mesh
 from t2jax.sampling.job import ALONE, Host, Job, Material, Progress, Sampling, run
@@ -84,7 +84,7 @@ def sample(
 
 def _prepare(request: Request, trained: Trained) -> tuple[Job, Material, EncodedQuestions]:
     """Check a request, load the params, and say what is to be drawn."""
-    found = find_questions(request.task, trained.folder)
+    found = find_questions(request.task, None if trained.imported else trained.folder)
     grader, questions = request.grader or found.grader, found.questions
     if grader not in GRADERS:
         raise ValueError(f'there is no grader {grader!r}; use {", ".join(GRADERS)}')
@@ -94,7 +94,7 @@ def _prepare(request: Request, trained: Trained) -> tuple[Job, Material, Encoded
     try:
         for question in questions:
             GRADERS[grader].check(question)
-        encoded = encode_questions(questions, vocabulary, bos_id(trained, vocabulary), scored=grader == 'exact')
+        encoded = encode_questions(questions, vocabulary, bos_of(trained, vocabulary)[0], scored=grader == 'exact')
         _check_boundaries(questions, encoded, vocabulary)
         sampling = _sampling(request, grader, vocabulary, encoded, list(request.stop_tokens) or found.ends)
         _check_lengths(questions, encoded, sampling, trained.context)
@@ -133,8 +133,8 @@ def _check_boundaries(questions: Sequence[Question], encoded: EncodedQuestions, 
             raise ValueError(f'question {question.id!r} has an empty prompt; there is nothing to go on from')
         if ids[length - len(prompt) : length].tolist() != prompt.tolist():
             raise ValueError(
-                f'question {question.id!r} has a token that reaches from its prompt into its answer; let the answer '
-                'begin with a space or a newline'
+                f'question {question.id!r} has a token that reaches from its prompt into its answer; move what it '
+                'spells to one side of the two'
             )
 
 

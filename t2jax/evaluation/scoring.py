@@ -13,6 +13,7 @@ import csv
 import hashlib
 import io
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from t2jax import costs
 from t2jax.config import claim, write_text
 from t2jax.evaluation.likelihood import join, score_batches
 from t2jax.evaluation.questions import Found
-from t2jax.evaluation.vocabularies import Vocabulary, bos_id
+from t2jax.evaluation.vocabularies import Vocabulary, bos_of
 from t2jax.mesh import make_mesh
 from t2jax.tasks.boundaries import EncodedQuestions, encode_questions
 from t2jax.tasks.questions import Question
@@ -69,7 +70,7 @@ def score(
     """
     if trained.tokens is None:
         raise ValueError(f'{trained.folder} does not say how many tokens it was trained on; convert it with --tokens')
-    bos = bos_id(trained, vocabulary)
+    bos, spelled = bos_of(trained, vocabulary)
     try:
         encoded = encode_questions(found.questions, vocabulary, bos)
         _check(found.questions, encoded, trained.context)
@@ -84,7 +85,7 @@ def score(
         task=found.task,
         questions=hashlib.sha256(json.dumps([list(vars(q).values()) for q in found.questions]).encode()).hexdigest(),
         vocabulary=vocabulary.fingerprint,
-        bos=None if bos is None else vocabulary.decode([bos]),
+        bos=spelled,
         boundary=BOUNDARY,
         straddling=int(encoded.straddling.sum()),
     )
@@ -92,6 +93,12 @@ def score(
     path, part = base / f'{found.task}.csv', base / 'about' / f'{found.task}.part'
     if not path.exists():
         scores = _score(trained, params, encoded, part, progress)
+        odd = [question.id for i, question in enumerate(found.questions) if not math.isfinite(scores[i][0])]
+        if odd:
+            part.unlink(missing_ok=True)
+            raise ValueError(
+                f'{trained.folder} gives {odd[0]!r} of {found.task} no finite likelihood; its weights are broken'
+            )
         write_text(path, _table(trained, found, encoded, scores))
     part.unlink(missing_ok=True)
     return _summarize(path, about)
@@ -105,9 +112,6 @@ def _check(questions: Sequence[Question], encoded: EncodedQuestions, context: in
             f'question {questions[longest].id!r} takes {lengths[longest]} tokens with its answer, and the model was '
             f'trained on {context} at once; leave it out'
         )
-    first = np.flatnonzero(encoded.prompt_lengths == 0)
-    if len(first):
-        raise ValueError(f'question {questions[first[0]].id!r} has an empty prompt; an answer has to follow something')
 
 
 def _score(

@@ -1,6 +1,6 @@
-"""The tokenizer of a trained model: the file given, its folder's own, or the words of its study."""
+"""The tokenizer of a trained model: the file given, its folder's own, or the words of its study; never another one."""
 
-from pathlib import Path
+from etils import epath
 
 from t2jax.data.tokenizers import FileVocabulary
 from t2jax.data.vocabulary import WordVocabulary, load_vocabulary
@@ -8,44 +8,59 @@ from t2jax.training.trained import Trained
 
 Vocabulary = WordVocabulary | FileVocabulary
 
+LEAST_SHARE = 0.8  # of a model's vocabulary that its tokenizer fills; the rest is padding, in the paper 0.3 %
 
-def open_vocabulary(trained: Trained, tokenizer: Path | None = None) -> Vocabulary:
-    """Open the tokenizer of a model, padded to the model's vocabulary.
 
-    Raises ValueError where there is none, or where it has more tokens than the model.
+def open_vocabulary(trained: Trained, tokenizer: epath.PathLike | None = None) -> Vocabulary:
+    """Open the tokenizer of a model.
+
+    Raises ValueError where there is none, where it has more tokens than the model or far fewer, and where it is not the
+    one that the run's tokens were made with, or another one than the folder's own.
     """
     of_study = trained.folder.parent.parent / 'data' / 'vocabulary.json'
-    path = tokenizer or trained.tokenizer
-    end = trained.imported.end if trained.imported else None
-    if path is not None:
-        vocabulary = FileVocabulary(Path(path), end_token=end)
-        if len(vocabulary) <= trained.model.vocab:
-            return FileVocabulary(Path(path), pad_to=trained.model.vocab, end_token=end)
-    elif of_study.exists():
-        vocabulary = load_vocabulary(of_study)
+    path = trained.tokenizer if tokenizer is None else epath.Path(tokenizer)
+    known, size = trained.vocabulary, trained.model.vocab
+    if path is None:
+        if trained.imported is not None or not of_study.exists():
+            raise ValueError(f'{trained.folder} has no vocabulary beside it; give its tokenizer with --tokenizer')
+        path, vocabulary = of_study, load_vocabulary(of_study)
+    elif known is not None:
+        vocabulary = FileVocabulary(path, known['vocabulary_size'], known['end_id'])
     else:
-        raise ValueError(f'{trained.folder} has no vocabulary beside it; give its tokenizer with --tokenizer')
-    if len(vocabulary) > trained.model.vocab:
+        vocabulary = FileVocabulary(path, end_token=trained.imported.end if trained.imported else None)
+    if known is not None and vocabulary.fingerprint != known['vocabulary']:
         raise ValueError(
-            f'{path or of_study} has {len(vocabulary)} tokens and the model of {trained.folder} '
-            f'{trained.model.vocab}; give the tokenizer that it was trained with'
+            f'{path} is not the tokenizer {known["vocabulary_name"]} that made the tokens of {trained.folder}; '
+            'give that one'
+        )
+    if tokenizer is not None and trained.tokenizer is not None and not _same(path, trained.tokenizer):
+        raise ValueError(f'{path} is not the tokenizer in {trained.folder}; leave --tokenizer out')
+    if known is None and not LEAST_SHARE * size <= len(vocabulary) <= size:
+        raise ValueError(
+            f'{path} has {len(vocabulary)} tokens and the model of {trained.folder} {size}; '
+            'give the tokenizer that it was trained with'
         )
     return vocabulary
 
 
-def bos_id(trained: Trained, vocabulary: Vocabulary) -> int | None:
-    """Return the id that texts of a model begin with, or None: a run's begin with the end of the document before.
+def _same(path: epath.Path, other: epath.Path) -> bool:
+    return path.read_bytes() == other.read_bytes()
+
+
+def bos_of(trained: Trained, vocabulary: Vocabulary) -> tuple[int | None, str | None]:
+    """Return the id that texts of a model begin with and how it is written, or None: a run's begin with the end token.
 
     Raises ValueError for a token that the tokenizer lacks.
     """
     if trained.imported is None:
-        return vocabulary.end_id
-    if trained.imported.bos is None:
-        return None
-    found = vocabulary.id_of(trained.imported.bos)
+        return vocabulary.end_id, vocabulary.token_of(vocabulary.end_id)
+    bos = trained.imported.bos
+    if bos is None:
+        return None, None
+    found = vocabulary.id_of(bos)
     if found is None:
         raise ValueError(
-            f'texts of {trained.folder} begin with {trained.imported.bos!r}, a token that {vocabulary.name} lacks; '
+            f'texts of {trained.folder} begin with {bos!r}, a token that {vocabulary.name} lacks; '
             'give the tokenizer that it was trained with'
         )
-    return found
+    return found, bos

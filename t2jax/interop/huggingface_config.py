@@ -1,10 +1,13 @@
 """A model's config.json of the Hugging Face hub as one of our configs; whatever we do not compute is refused by name.
 
 transformers 5 writes `rope_parameters`, older ones `rope_theta` and `rope_scaling` (GPT-NeoX `rotary_emb_base` and
-`rotary_pct`). A field that is absent has the default of the family's config class there.
+`rotary_pct`). A field that is absent has the default of the family's config class there; null is none: as many heads of
+keys as of queries, heads of d_model / heads, no window, no scaling. Feed-forwards are SwiGLU (silu), and in GPT-NeoX
+exact GELU: Pythia's, where the tanh approximation (gelu_new, gelu_fast) is another function.
 """
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +30,16 @@ _HARMLESS = frozenset(
     'architectures model_type torch_dtype dtype transformers_version use_cache initializer_range attention_dropout '
     'hidden_dropout classifier_dropout bos_token_id eos_token_id pad_token_id unk_token_id pretraining_tp is_decoder '
     'output_router_logits router_aux_loss_coef norm_topk_prob max_window_layers _name_or_path is_llama_config '
-    'attn_implementation _attn_implementation cache_implementation problem_type return_dict id2label label2id '
-    'task_specific_params tokenizer_class transformers.js_config'.split()
+    'attn_implementation _attn_implementation _attn_implementation_internal _attn_implementation_autoset '
+    'cache_implementation problem_type return_dict id2label label2id task_specific_params tokenizer_class '
+    'transformers.js_config auto_map unsloth_fixed unsloth_version max_sequence_length model_max_length prefix '
+    'finetuning_task output_attentions output_hidden_states chunk_size_feed_forward sep_token_id '
+    # of generation
+    'max_length min_length max_new_tokens min_new_tokens do_sample early_stopping num_beams num_beam_groups '
+    'diversity_penalty temperature top_k top_p min_p typical_p repetition_penalty length_penalty '
+    'no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids num_return_sequences output_scores '
+    'return_dict_in_generate forced_bos_token_id forced_eos_token_id remove_invalid_values '
+    'exponential_decay_length_penalty suppress_tokens begin_suppress_tokens decoder_start_token_id'.split()
 )
 _LLAMA3 = ('factor', 'low_freq_factor', 'high_freq_factor', 'original_max_position_embeddings')
 
@@ -40,10 +51,9 @@ class Fields:
         self.config, self.path, self.seen = config, path, set(_HARMLESS)
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Return a field, or the default where it is absent or null."""
+        """Return a field, None where it is null, or the default where it is absent."""
         self.seen.add(name)
-        found = self.config.get(name)
-        return default if found is None else found
+        return self.config.get(name, default)
 
     def size(self, name: str, default: int | None = None) -> int:
         """Return a field that is a size; raises ValueError where it is none."""
@@ -52,25 +62,43 @@ class Fields:
             raise ValueError(f'{self.path}: {name} is {found!r}; it has to be a whole number of at least 1')
         return found
 
+    def number(self, name: str, default: float | None = None) -> float:
+        """Return a field that is a finite number above 0; raises ValueError where it is none."""
+        return _number(self.path, name, self.get(name, default))
+
+    def flag(self, name: str, default: bool) -> bool:
+        """Return a field that is true or false, as null is; raises ValueError for anything else."""
+        found = self.get(name, default)
+        if found is not None and not isinstance(found, bool):
+            raise ValueError(f'{self.path}: {name} is {found!r}; it has to be true or false')
+        return bool(found)
+
     def require(self, name: str, expected: Any, default: Any = None) -> None:
         """Raise ValueError where a field has another value than the only one that we compute."""
         found = self.get(name, default)
-        if found != expected:
+        if found != expected and not (found is None and expected is False):
             raise ValueError(
                 f'{self.path}: {name} is {found!r}, which t2jax does not compute; it reads {expected!r} only'
             )
 
     def close(self) -> None:
-        """Raise ValueError for a field that nobody looked at, unless it is null or false."""
-        odd = sorted(k for k, v in self.config.items() if k not in self.seen and v is not None and v is not False)
+        """Raise ValueError for a field that nobody looked at, unless it is null or false, or of dropout."""
+        unknown = {k: v for k, v in self.config.items() if k not in self.seen and 'drop' not in k}
+        odd = sorted(k for k, v in unknown.items() if v is not None and v is not False)
         if odd:
             raise ValueError(f'{self.path}: t2jax does not know {", ".join(odd)}, so it might compute another function')
 
 
-def read_model(config: dict[str, Any], path: Path, compute_dtype: str) -> tuple[ModelConfig, bool]:
-    """Return the model that a config.json describes, and whether its head is tied to the embedding.
+def _number(path: Path, name: str, found: Any) -> float:
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 < found <= sys.float_info.max:
+        raise ValueError(f'{path}: {name} is {found!r}; it has to be a finite number above 0')
+    return float(found)
 
-    Raises ValueError, naming the field, for a family or a function that t2jax does not have.
+
+def read_model(config: dict[str, Any], path: Path, compute_dtype: str) -> tuple[ModelConfig, bool, int]:
+    """Return the model that a config.json describes, whether its head is tied to the embedding, and its context.
+
+    The context is what it sees whole: max_position_embeddings, or Mistral's window where that is shorter. Raises ValueError, naming the field, for a family or a function that t2jax does not have.
     """
     family = config.get('model_type')
     if family not in FAMILIES:
@@ -86,10 +114,11 @@ def read_model(config: dict[str, Any], path: Path, compute_dtype: str) -> tuple[
         model = dataclasses.replace(model, compute_dtype=compute_dtype)
     except ValueError as error:
         raise ValueError(str(error) if str(path) in str(error) else f'{path}: {error}') from None
-    tied = bool(fields.get('tie_word_embeddings', False))
-    fields.size('max_position_embeddings')
+    tied, context = fields.flag('tie_word_embeddings', False), fields.size('max_position_embeddings')
+    if family == 'mistral' and fields.get('sliding_window', 4096) is not None:  # its class has one unless told
+        context = min(context, fields.size('sliding_window', 4096))
     fields.close()
-    return model, tied
+    return model, tied, context
 
 
 def _sizes(fields: Fields) -> dict[str, Any]:
@@ -100,39 +129,46 @@ def _sizes(fields: Fields) -> dict[str, Any]:
 def _neox(fields: Fields) -> NeoXConfig:
     fields.require('hidden_act', 'gelu', 'gelu')
     fields.require('attention_bias', True, True)
-    share, rope = fields.get('rotary_pct', 0.25), _rope(fields)
+    share, rope = fields.number('rotary_pct', 0.25), _rope(fields)
     if 'rope_factor' in rope:
         raise ValueError(f'{fields.path}: rope_type is llama3, which t2jax computes for Llama, Mistral and Qwen only')
     return NeoXConfig(
         **_sizes(fields),
         rotary_base=rope['rotary_base'],
-        rotary_share=float(rope.get('share', share)),
-        norm_eps=float(fields.get('layer_norm_eps', 1e-5)),
+        rotary_share=rope.get('share', share),
+        norm_eps=fields.number('layer_norm_eps', 1e-5),
         hidden_width=fields.size('intermediate_size'),
-        parallel_residual=bool(fields.get('use_parallel_residual', True)),
+        parallel_residual=fields.flag('use_parallel_residual', True),
     )
 
 
 def _llama(fields: Fields, family: str) -> LlamaConfig:
-    keys, width = _LLAMA_LIKE[family]
+    default_keys, default_width = _LLAMA_LIKE[family]
     sizes = _sizes(fields)
     fields.require('hidden_act', 'silu', 'silu')
     fields.require('attention_bias', False, False)
     fields.require('mlp_bias', False, False)
-    _require_full_attention(fields, family)
-    heads, head_width = sizes['n_heads'], fields.get('head_dim', width)
-    keys = fields.size('num_key_value_heads', keys or heads)
-    plain = head_width is None or head_width * heads == sizes['d_model']
+    if family != 'mistral':
+        _require_full_attention(fields, family)
+    heads, keys = sizes['n_heads'], _heads_of_keys(fields, sizes, default_keys)
+    silent = fields.get('head_dim', default_width) is None
+    head_width = sizes['d_model'] // heads if silent else fields.size('head_dim', default_width)
+    plain = silent or head_width * heads == sizes['d_model']
     return LlamaConfig(
         **sizes,
         **_whole_rope(fields),
-        norm_eps=float(fields.get('rms_norm_eps', 1e-6)),
+        norm_eps=fields.number('rms_norm_eps', 1e-6),
         qk_norm=family == 'qwen3',
         n_kv_heads=None if keys == heads else keys,
-        head_width=None if plain else fields.size('head_dim', width),
+        head_width=None if plain else head_width,
         hidden_width=fields.size('intermediate_size'),
         qkv_bias=family == 'qwen2',
     )
+
+
+def _heads_of_keys(fields: Fields, sizes: dict[str, Any], default: int | None = None) -> int:
+    silent = fields.get('num_key_value_heads', default) is None
+    return sizes['n_heads'] if silent else fields.size('num_key_value_heads', default)
 
 
 def _olmo(fields: Fields, family: str) -> ModelConfig:
@@ -147,9 +183,10 @@ def _olmo(fields: Fields, family: str) -> ModelConfig:
     rope = _whole_rope(fields)
     if 'rope_factor' in rope:
         raise ValueError(f'{fields.path}: rope_type is llama3, which t2jax computes for Llama, Mistral and Qwen only')
-    fields.require('head_dim', sizes['d_model'] // sizes['n_heads'], sizes['d_model'] // sizes['n_heads'])
-    keys, hidden = fields.size('num_key_value_heads', sizes['n_heads']), fields.size('intermediate_size')
-    eps = 1e-5 if family == 'olmo' else float(fields.get('rms_norm_eps', 1e-5))
+    if fields.get('head_dim') is not None:
+        fields.require('head_dim', sizes['d_model'] // sizes['n_heads'])
+    keys, hidden = _heads_of_keys(fields, sizes), fields.size('intermediate_size')
+    eps = 1e-5 if family == 'olmo' else fields.number('rms_norm_eps', 1e-5)
     same = sizes | rope | {'norm_eps': eps, 'qk_norm': family == 'olmoe'}
     grouped = keys != sizes['n_heads']
     make = (
@@ -168,22 +205,14 @@ def _olmo(fields: Fields, family: str) -> ModelConfig:
 
 def _require_full_attention(fields: Fields, family: str) -> None:
     """Raise ValueError where a token sees less than all before it."""
-    context = fields.size('max_position_embeddings')
-    if family == 'mistral':
-        fields.seen.add('sliding_window')
-        window = fields.config.get('sliding_window', 4096)  # its class has one unless told
-        if window is not None and window < context:
-            raise ValueError(
-                f'{fields.path}: sliding_window is {window}, below max_position_embeddings {context}, and t2jax has no '
-                'window; a model without one, or with max_position_embeddings of the window, can be read'
-            )
-    else:
-        if family in ('qwen2', 'qwen3'):
-            fields.seen.add('sliding_window')  # not used unless the next one says so
-        fields.require('use_sliding_window', False, False)
-        kinds = sorted(set(fields.get('layer_types', ())) - {'full_attention'})
-        if kinds:
-            raise ValueError(f'{fields.path}: layer_types has {", ".join(kinds)}; t2jax computes full_attention only')
+    if family in ('qwen2', 'qwen3'):
+        fields.seen.add('sliding_window')  # not used unless the next one says so
+    fields.require('use_sliding_window', False, False)
+    kinds = fields.get('layer_types')
+    kinds = [] if kinds is None else kinds if isinstance(kinds, list) else [kinds]
+    odd = sorted({str(kind) for kind in kinds} - {'full_attention'})
+    if odd:
+        raise ValueError(f'{fields.path}: layer_types has {", ".join(odd)}; t2jax computes full_attention only')
 
 
 def _whole_rope(fields: Fields) -> dict[str, Any]:
@@ -199,17 +228,18 @@ def _rope(fields: Fields) -> dict[str, Any]:
     """Return rotary_base, the share of a head that turns where it is said, and the four fields of llama3 scaling."""
     said: dict[str, Any] = {}
     for name in ('rope_parameters', 'rope_scaling'):
-        part = fields.get(name, {})
+        part = fields.get(name)
+        part = {} if part is None else part
         if not isinstance(part, dict):
             raise ValueError(f'{fields.path}: {name} is {part!r}; it has to be an object')
         part = dict(part)
         kind = part.pop('type', None)  # as the oldest files call rope_type
         said |= ({'rope_type': kind} if kind else {}) | part
     old = fields.get('rope_theta', fields.get('rotary_emb_base', 10_000.0))
-    found: dict[str, Any] = {'rotary_base': float(said.pop('rope_theta', None) or old)}
+    found: dict[str, Any] = {'rotary_base': _number(fields.path, 'rope_theta', said.pop('rope_theta', old))}
     share = said.pop('partial_rotary_factor', fields.get('partial_rotary_factor'))
     if share is not None:
-        found['share'] = float(share)
+        found['share'] = _number(fields.path, 'partial_rotary_factor', share)
     kind = said.pop('rope_type', 'default')
     if kind not in ('default', 'llama3'):
         raise ValueError(
@@ -219,9 +249,9 @@ def _rope(fields: Fields) -> dict[str, Any]:
     if odd:
         raise ValueError(f'{fields.path}: t2jax does not know {", ".join(odd)} of rotary positions of type {kind}')
     if kind == 'llama3':
-        missing = [name for name in _LLAMA3 if not isinstance(said.get(name), int | float)]
+        missing = [name for name in _LLAMA3 if name not in said]
         if missing:
             raise ValueError(f'{fields.path}: rotary positions of type llama3 lack {", ".join(missing)}')
         ours = ('rope_factor', 'rope_low_factor', 'rope_high_factor', 'rope_context')
-        found |= {name: float(said[theirs]) for name, theirs in zip(ours, _LLAMA3)}
+        found |= {name: _number(fields.path, theirs, said[theirs]) for name, theirs in zip(ours, _LLAMA3)}
     return found

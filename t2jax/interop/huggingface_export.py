@@ -57,10 +57,12 @@ def export_huggingface(
     bos: str | None = None,
     end: str | None = None,
     tokens: float | None = None,
+    puts_bos: bool = False,
 ) -> str:
     """Write a model in float32, and its tokenizer, into a new folder; returns how it was mapped, in one sentence.
 
-    context: tokens that it was trained on at once. bos, end: tokens that a text begins with and a document ends with.
+    context: tokens that it was trained on at once. bos, end: tokens that a text begins with and a document ends with;
+    puts_bos: whether the tokenizer itself puts bos there in transformers, as it does here in `lm-eval`.
     Raises FileExistsError for a folder that is not empty, ValueError for what transformers has no architecture for.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -77,11 +79,11 @@ def export_huggingface(
         write_json(temporary / 'config.json', _config(model, family, context) | ids)
         _write_tensors(temporary / 'model.safetensors', model, family, params)
         if tokenizer is not None:
-            _write_tokenizer(temporary, tokenizer, context, bos, end)
+            _write_tokenizer(temporary, tokenizer, context, bos, end, puts_bos)
         reason = _OWN if type(model) in (LlamaConfig, NeoXConfig) else _REASONS[family]
         about = {'model_type': family, 'why': reason, 'bos': bos, 'end': end, 'tokens': tokens}
         write_json(temporary / ABOUT, about | {'model': dataclasses.asdict(model)})
-        write_text(temporary / 'README.md', _readme(family, reason, tokenizer, bos, end))
+        write_text(temporary / 'README.md', _readme(family, reason, tokenizer, bos, end, puts_bos))
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -198,10 +200,12 @@ def _without_mean(array: np.ndarray) -> np.ndarray:
     return (exact - exact.mean(-1, keepdims=True)).astype(np.float32)
 
 
-def _write_tokenizer(folder: Path, tokenizer: Path, context: int, bos: str | None, end: str | None) -> None:
-    """Copy tokenizer.json, without what it would add to a text, and say how transformers has to load it."""
+def _write_tokenizer(
+    folder: Path, tokenizer: Path, context: int, bos: str | None, end: str | None, puts_bos: bool
+) -> None:
+    """Copy tokenizer.json, without what it would add to a text if it may not, and say how it has to be loaded."""
     content = read_json(tokenizer, 'it has to be a tokenizer.json')
-    kept = _without_template(content.get('post_processor'))
+    kept = content.get('post_processor') if puts_bos else _without_template(content.get('post_processor'))
     if kept == content.get('post_processor'):
         shutil.copyfile(tokenizer, folder / 'tokenizer.json')
     else:
@@ -211,7 +215,7 @@ def _write_tokenizer(folder: Path, tokenizer: Path, context: int, bos: str | Non
         'model_max_length': context,
         'bos_token': bos,
         'eos_token': end,
-        'add_bos_token': False,
+        'add_bos_token': puts_bos,
         'add_eos_token': False,
         'clean_up_tokenization_spaces': False,
         'split_special_tokens': True,  # text is only text, as in training: one that spells a token does not hold it
@@ -229,12 +233,13 @@ def _without_template(processor: dict[str, Any] | None) -> dict[str, Any] | None
     return processor
 
 
-def _readme(family: str, reason: str, tokenizer: Path | None, bos: str | None, end: str | None) -> str:
+def _readme(family: str, reason: str, tokenizer: Path | None, bos: str | None, end: str | None, puts_bos: bool) -> str:
     load = "AutoModelForCausalLM.from_pretrained('.')"
     lines = [f'A model of t2jax as `{_ARCHITECTURES[family]}`: `{load}` of transformers loads it.', reason]
     if tokenizer is not None:
         lines.append(
-            f'The tokenizer adds no token by itself. Texts in training began with {bos or "their first word"}'
-            f'{f", documents ended with {end}" if end else ""}; a text that spells such a token does not hold it.'
+            f'The tokenizer adds {bos if puts_bos else "no token"} by itself. Texts in training began with '
+            f'{bos or "their first word"}{f", documents ended with {end}" if end else ""}; '
+            'a text that spells such a token does not hold it.'
         )
     return '\n\n'.join(lines) + '\n'

@@ -2,7 +2,7 @@
 
 config.json, and model.safetensors or its shards with model.safetensors.index.json; tokenizer.json and the files beside
 it that say what a text begins and ends with. Read without torch or transformers, and nothing is made up: every tensor
-that the architecture has must be there, in its shape, and no other. The function is the same up to rounding.
+that the architecture has must be there, in its shape, finite, and no other. The function is the same up to rounding.
 
 OLMoE with one expert, as `huggingface_export` writes it, has RMSNorm where ours has LayerNorm: the same where all that
 is normalised has mean zero, which is checked. A tied head is untied.
@@ -10,6 +10,7 @@ is normalised has mean zero, which is checked. A tied head is untied.
 
 import hashlib
 import re
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,19 +18,22 @@ from typing import Any
 import jax
 import numpy as np
 
-from t2jax.config import read_json
-from t2jax.data.tokenizers import FileVocabulary
 from t2jax.interop.huggingface_config import read_model
 from t2jax.interop.huggingface_tensors import Tensor, head_name, list_tensors
+from t2jax.interop.huggingface_tokens import ABOUT, AGAIN, open_tokenizer, read_object, special_tokens
+from t2jax.interop.weight_names import join_names
 from t2jax.models import transformer
 from t2jax.models.config import ModelConfig
 from t2jax.training.trained import Imported
 
-ABOUT = 't2jax.json'  # beside the weights that `huggingface_export` writes: what the other files cannot say
-_BUFFERS = re.compile(r'(rotary_emb\.inv_freq|attention\.bias|attention\.masked_bias)$')  # computed, not learnt
+_BUFFERS = re.compile(  # computed, not learnt
+    r'model\.(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq'
+    r'|gpt_neox\.(layers\.\d+\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)|rotary_emb\.inv_freq)'
+)
+_FILE = re.compile(r'[^/\\\0]+\.safetensors')
 _FLOATS = ('F64', 'F32', 'F16', 'BF16')
 _MOST_MEAN = 1e-5  # of the root mean square, in what LayerNorm would centre
-_AGAIN = 'download it again'
+_SAMPLED = 2**16  # bytes of a file's weights that go into the digest
 
 
 def import_huggingface(
@@ -38,55 +42,51 @@ def import_huggingface(
     """Read a model; returns what it is, its params in float32 (numpy), and its tokenizer.json if it has one.
 
     tokens: D, that it was trained on, if known. Raises OSError or ValueError for files that are missing, damaged or of
-    another architecture, and for a tokenizer with more tokens than the model.
+    another architecture, and for a tokenizer of another model.
     """
     path = folder / 'config.json'
     if not path.is_file():
         raise FileNotFoundError(f'no {path}; give a folder with config.json and model.safetensors, as the hub has it')
-    config = _read_object(path)
-    model, tied = read_model(config, path, compute_dtype)
+    config = read_object(path)
+    model, tied, context = read_model(config, path, compute_dtype)
     params = _read_params(folder, model, config['model_type'], tied)
     if config['model_type'] == 'olmoe':
         _check_centred(folder, model, params)
-    tokenizer = folder / 'tokenizer.json' if (folder / 'tokenizer.json').is_file() else None
-    bos, end = _special_tokens(folder, config, tokenizer)
-    about = _read_object(folder / ABOUT)
-    if tokens is None and about:
-        tokens = about.get('tokens')
-    if tokenizer is not None:
-        size = len(FileVocabulary(tokenizer, end_token=end))
-        if size > model.vocab:
-            raise ValueError(
-                f'{tokenizer} has {size} tokens and the model in {path} only {model.vocab}; they do not belong together'
-            )
-    source = f'{folder.resolve().name}, {config["model_type"]}, config.json sha256 {_digest(path)[:16]}'
-    context = config['max_position_embeddings']
+    vocabulary = open_tokenizer(folder, model.vocab)
+    bos, end = special_tokens(folder, config, vocabulary)
+    if tokens is None:
+        tokens = read_object(folder / ABOUT).get('tokens')
+    digest = _digest(path, _weight_files(folder))
+    source = (
+        f'{folder.resolve().name}, {config["model_type"]}, sha256 {digest[:16]} of config.json and the weights begun'
+    )
     return (
         Imported(name or folder.resolve().name, model, context, tokens, source, bos, end),
         params,
-        tokenizer,
+        folder / 'tokenizer.json' if vocabulary else None,
     )
 
 
-def _read_object(path: Path) -> dict[str, Any]:
-    """Read a JSON object; an absent file is an empty one."""
-    found = read_json(path, _AGAIN) if path.is_file() else {}
-    if not isinstance(found, dict):
-        raise ValueError(f'{path} holds no JSON object; {_AGAIN}')
-    return found
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _digest(path: Path, weights: Sequence[Path]) -> str:
+    """Return a SHA-256 of config.json, and of the header and the first weights of each safetensors file."""
+    found = hashlib.sha256(path.read_bytes())
+    for file in weights:
+        with file.open('rb') as opened:
+            length = opened.read(8)  # of the header
+            found.update(length + opened.read(int.from_bytes(length, 'little') + _SAMPLED))
+    return found.hexdigest()
 
 
 def _weight_files(folder: Path) -> list[Path]:
     """Return the files that hold the weights; raises OSError or ValueError where there are none that can be read."""
     index = folder / 'model.safetensors.index.json'
     if index.is_file():
-        names = _read_object(index).get('weight_map')
+        names = read_object(index).get('weight_map')
         if not isinstance(names, dict) or not names:
-            raise ValueError(f'{index} has no weight_map; {_AGAIN}')
+            raise ValueError(f'{index} has no weight_map; {AGAIN}')
+        odd = [name for name in names.values() if not isinstance(name, str) or not _FILE.fullmatch(name)]
+        if odd:
+            raise ValueError(f'{index} has weights in {odd[0]!r}, which is no .safetensors file beside it; {AGAIN}')
         files = [folder / name for name in sorted(set(names.values()))]
     else:
         files = [folder / 'model.safetensors']
@@ -98,7 +98,7 @@ def _weight_files(folder: Path) -> list[Path]:
             f'{folder} has its weights in .bin files, which are pickled programs and not read; save it as safetensors '
             '(transformers: save_pretrained)'
         )
-    raise FileNotFoundError(f'{folder} lacks {", ".join(absent)}; {_AGAIN}')
+    raise FileNotFoundError(f'{folder} lacks {", ".join(absent)}; {AGAIN}')
 
 
 def _read_params(folder: Path, model: ModelConfig, family: str, tied: bool) -> transformer.Params:
@@ -116,14 +116,18 @@ def _read_params(folder: Path, model: ModelConfig, family: str, tied: bool) -> t
             try:
                 opened = stack.enter_context(safetensors.safe_open(file, 'np'))
             except safetensors.SafetensorError as error:
-                raise ValueError(f'{file} is damaged ({error}); {_AGAIN}') from None
-            found |= {name: opened for name in opened.keys() if not _BUFFERS.search(name)}  # noqa: SIM118
+                raise ValueError(f'{file} is damaged ({error}); {AGAIN}') from None
+            found |= {name: opened for name in opened.keys() if not _BUFFERS.fullmatch(name)}  # noqa: SIM118
         head = head_name(family)
         untied = {head: expected[head]} if tied and head not in found else {}
         wanted = {name: tensor.shape for name, tensor in expected.items() if name not in untied} | unused
         _check(folder, wanted, {name: opened.get_slice(name) for name, opened in found.items()})
+        odd = []
         for name in wanted.keys() - unused.keys():
-            _put(params, expected[name], found[name].get_tensor(name))
+            weights = _put(params, expected[name], found[name].get_tensor(name))
+            odd += [] if np.isfinite(weights).all() else [name]
+    if odd:
+        raise ValueError(f'{folder} has weights that are not finite in float32: {join_names(sorted(odd))}; {AGAIN}')
     if tied and not untied and not np.array_equal(params['head'], params['embed'].T):
         raise ValueError(
             f'{folder}: tie_word_embeddings is true, but {head} is not the embedding; one of them is wrong'
@@ -133,11 +137,15 @@ def _read_params(folder: Path, model: ModelConfig, family: str, tied: bool) -> t
     return params
 
 
-def _put(params: transformer.Params, tensor: Tensor, stored: np.ndarray) -> None:
+def _put(params: transformer.Params, tensor: Tensor, stored: np.ndarray) -> np.ndarray:
+    """Put a stored tensor into its place; returns it in float32."""
     array: Any = params
     for key in tensor.path:
         array = array[key]
-    array[tensor.index] = tensor.read(stored.astype(np.float32))
+    with np.errstate(over='ignore'):  # of float64: it becomes infinite
+        weights = stored.astype(np.float32)
+    array[tensor.index] = tensor.read(weights)
+    return weights
 
 
 def _check(folder: Path, wanted: dict[str, tuple[int, ...]], found: dict[str, Any]) -> None:
@@ -151,9 +159,8 @@ def _check(folder: Path, wanted: dict[str, tuple[int, ...]], found: dict[str, An
         elif kind not in _FLOATS:
             faults.append(f'{name} is {kind}, not one of {", ".join(_FLOATS)}')
     if faults:
-        more = f' and {len(faults) - 8} more' if len(faults) > 8 else ''
         raise ValueError(
-            f'{folder}: {len(faults)} tensors do not fit its config.json ({"; ".join(faults[:8])}{more}); '
+            f'{folder}: {len(faults)} tensors do not fit its config.json ({join_names(faults)}); '
             'they have to be those of that architecture'
         )
 
@@ -173,50 +180,3 @@ def _check_centred(folder: Path, model: ModelConfig, params: transformer.Params)
                 f'{folder} is OLMoE with weights whose rows have means other than zero, which t2jax has no model for; '
                 'it reads what `t2jax export` wrote, in float32'
             )
-
-
-def _special_tokens(folder: Path, config: dict[str, Any], tokenizer: Path | None) -> tuple[str | None, str | None]:
-    """Return the token that the tokenizer puts before a text, and the one that ends a document; None for none."""
-    said = _read_object(folder / ABOUT)
-    if said:
-        return said.get('bos'), said.get('end')
-    settings = _read_object(folder / 'tokenizer_config.json')
-    others = _read_object(folder / 'special_tokens_map.json')
-    generation = _read_object(folder / 'generation_config.json')
-    written = _read_object(tokenizer) if tokenizer else {}
-    spelling = _spelling(written)
-
-    def text_of(role: str) -> str | None:
-        for where in (settings, others):
-            token = where.get(f'{role}_token')
-            if isinstance(token, dict):
-                token = token.get('content')
-            if isinstance(token, str):
-                return token
-        for where in (config, generation):
-            ids = where.get(f'{role}_token_id')
-            first = ids[0] if isinstance(ids, list) and ids else ids
-            if first in spelling:
-                return spelling[first]
-        return None
-
-    adds = settings.get('add_bos_token')
-    if adds is None:
-        return _first_of_template(written.get('post_processor')), text_of('eos')
-    return text_of('bos') if adds else None, text_of('eos')
-
-
-def _spelling(tokenizer: dict[str, Any]) -> dict[int, str]:
-    """Return the tokens of a tokenizer.json by id."""
-    vocab = tokenizer.get('model', {}).get('vocab', {})
-    pairs = vocab.items() if isinstance(vocab, dict) else ((piece[0], i) for i, piece in enumerate(vocab))
-    return {i: token for token, i in pairs} | {t['id']: t['content'] for t in tokenizer.get('added_tokens') or ()}
-
-
-def _first_of_template(processor: dict[str, Any] | None) -> str | None:
-    """Return the special token that a tokenizer.json puts before a text, or None."""
-    for part in (processor or {}).get('processors', [processor]):
-        template = (part or {}).get('single') or [{}]
-        if 'SpecialToken' in template[0]:
-            return template[0]['SpecialToken']['id']
-    return None

@@ -5,9 +5,9 @@ log p(continuation | context) over the ids of context + continuation, cut on the
 last one as input; and the text before the first stop string. The harness has no plugins: its own command knows the name
 `t2jax` only once `main` has registered it.
 
-Where texts begin: as with HFLM, nothing is put before a context, unless the model was imported with a token that its
-texts begin with (`Imported.bos`). `bos=True` puts one before those of a run as well, the end of the document before, as
-`t2jax score` does; `bos=False` never does. An empty context is that token, or the end of a document. A text that
+Where texts begin: as with HFLM, nothing is put before a context but what the model's tokenizer.json puts there, as
+Llama's does. `bos=True` puts what `t2jax score` does, before those of a run the end of the document before; `bos=False`
+nothing. An empty context is that token, or the end of a document. A text that
 spells a special token is text.
 """
 
@@ -23,8 +23,9 @@ from tqdm import tqdm
 
 from t2jax import costs
 from t2jax.evaluation.likelihood import score_rows
-from t2jax.evaluation.vocabularies import bos_id, open_vocabulary
+from t2jax.evaluation.vocabularies import bos_of, open_vocabulary
 from t2jax.interop.generation import generate
+from t2jax.interop.special_tokens import puts_bos
 from t2jax.mesh import make_mesh
 from t2jax.sampling.job import Sampling
 from t2jax.sampling.work import WIDTHS
@@ -75,14 +76,14 @@ class T2jaxLM(TemplateLM):
             raise ValueError('no model is named; say --model_args checkpoint=FOLDER')
         trained = open_trained(epath.Path(str(checkpoint)), step)
         self._vocabulary = open_vocabulary(trained, None if tokenizer is None else epath.Path(str(tokenizer)))
-        begin = bos_id(trained, self._vocabulary)
+        begin, _ = bos_of(trained, self._vocabulary)
         if bos and begin is None:
             raise ValueError(f'{checkpoint} was imported without a token that texts begin with; leave bos=True out')
         longest = min(trained.context, WIDTHS[-1])
         self._max_length = longest if max_length is None else max_length
         if not 1 <= self._max_length <= longest:
             raise ValueError(f'max_length is {max_length}; give 1 to {longest}, the context of {checkpoint}')
-        is_begun = trained.imported is not None if bos is None else bos
+        is_begun = puts_bos(trained.tokenizer) if bos is None else bos
         self._bos = [begin] if is_begun and begin is not None else []
         self._prefix = self._vocabulary.end_id if begin is None else begin
         self.max_gen_toks, self._seed = max_gen_toks, seed

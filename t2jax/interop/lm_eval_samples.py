@@ -17,6 +17,7 @@ import numpy as np
 
 FIELDS = {'doc_id', 'doc', 'target', 'arguments', 'resps', 'filtered_resps', 'filter'}
 _OTHER = {'metrics', 'doc_hash', 'prompt_hash', 'target_hash'}
+_FORM = 'arguments, resps or filtered_resps are not as lm-eval 0.4.13 writes them; log with --log_samples'
 _TIME = r'\d{4}-\d\d-\d\dT[\d.-]+'
 
 
@@ -32,28 +33,42 @@ def evidence_of(line: dict[str, Any], metric: str | None = None) -> dict[str, fl
     `metric` says which of the logged values tells right from wrong in a generated response: by default exact_match,
     acc, or one named like pass@1. Raises ValueError, one sentence without the place, for a line that has neither.
     """
-    try:
-        requests = [list(request.values()) for request in line['arguments'].values()]
-        responses = [list(request) for request in line['resps']]
-        rolling, generated = len(requests[0]) == 1, isinstance(requests[0][-1], dict)
-        logs = [] if rolling or generated else [float(request[0][0]) for request in responses]
-    except (AttributeError, IndexError, TypeError, ValueError):
-        raise ValueError('arguments or resps are not as lm-eval 0.4.13 writes them; log with --log_samples') from None
+    if not _is_logged(line):
+        raise ValueError(_FORM)
+    requests = [list(request.values()) for request in line['arguments'].values()]
+    rolling, generated = len(requests[0]) == 1, isinstance(requests[0][-1], dict)
     if rolling:
         raise ValueError('loglikelihood_rolling scores whole documents, which have no right answer to sample')
     if generated:
         return _counts(line, metric)
     if metric:
         raise ValueError(f'the answer has a likelihood, and no responses that {metric} could grade; drop --metric')
+    try:
+        logs = [float(response[0][0]) for response in line['resps']]
+    except (IndexError, KeyError, TypeError, ValueError, OverflowError):
+        raise ValueError(_FORM) from None
+    if not all(len(request) > 1 and isinstance(request[1], str) for request in requests):
+        raise ValueError(_FORM)
     log = logs[0] if len(logs) == 1 else logs[_gold(line, requests, logs)]
     if not -math.inf < log <= 1e-6:
         raise ValueError(f'the log-likelihood of the answer is {log}; it has to be a finite number of at most 0')
     return {'nll': max(0.0, -log)}
 
 
+def _is_logged(line: dict[str, Any]) -> bool:
+    """Return whether each request of a line has its arguments, and a list of what came back, none of them empty."""
+    requests, resps, filtered = line['arguments'], line['resps'], line['filtered_resps']
+    return (
+        isinstance(requests, dict)
+        and all(isinstance(request, dict) and request for request in requests.values())
+        and all(isinstance(found, list) and len(found) == len(requests) > 0 for found in (resps, filtered))
+        and all(isinstance(response, list) and response for response in resps)
+    )
+
+
 def _gold(line: dict[str, Any], requests: list[list[Any]], logs: list[float]) -> int:
     """Find the right choice: the target is its index, or its text."""
-    target = line['target'].strip()
+    target = str(line['target']).strip()
     n = len(requests) // 2 if 'acc_mutual_info' in line else len(requests)  # the other half has no prompt
     texts = [request[1].strip() for request in requests[:n]]
     if re.fullmatch(r'\[.*\]', target) and target not in texts:
@@ -64,7 +79,7 @@ def _gold(line: dict[str, Any], requests: list[list[Any]], logs: list[float]) ->
         gold = texts.index(target)
     else:
         raise ValueError(f'the target is {target!r}, neither the index nor the text of one of the {n} choices')
-    if 'acc' in line and line['acc'] != (np.argmax(logs[:n]) == gold):
+    if 'acc' in line and line['acc'] != int(np.argmax(logs[:n]) == gold):
         raise ValueError(f'acc is {line["acc"]}, which choice {gold} does not give; which one is right cannot be told')
     return gold
 
@@ -79,8 +94,9 @@ def _counts(line: dict[str, Any], metric: str | None) -> dict[str, float]:
             raise ValueError(f'{name} has {len(value)} values for {drawn} responses; it has to have one each')
         n, right = len(value), sum(_binary(name, one) for one in value)
     elif n > 1 and _is_pass_at_1(name):
-        right = round(value * n)  # pass@1 is the share of right ones
-        if abs(right - value * n) > 1e-6:
+        share = value if isinstance(value, int | float) and 0 <= value <= 1 else math.nan
+        right = 0 if math.isnan(share) else round(share * n)  # pass@1 is the share of right ones
+        if not abs(right - share * n) <= 1e-6:
             raise ValueError(f'{name} is {value} of {n} responses, which is no whole number of right ones')
     elif max(n, drawn) > 1:
         raise ValueError(

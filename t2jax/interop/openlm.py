@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from t2jax.interop.weight_names import join_names
 from t2jax.models.config import ModelConfig
 from t2jax.models.transformer import Params
 from t2jax.training.trained import Imported
@@ -27,7 +28,6 @@ from t2jax.training.trained import Imported
 HEADS = 4  # of Porian's models, where a checkpoint does not tell
 WRAPPERS = ('module', '_orig_mod')  # of DistributedDataParallel and torch.compile, in a weight's name
 INV_FREQ = re.compile(r'layers\.\d+\.attention\.pos_embed\.inv_freq')
-NAMED = 8  # of the names at fault
 
 
 def import_openlm(
@@ -47,7 +47,7 @@ def import_openlm(
     model = _read_config(path, state, heads, compute_dtype)
     expected = _shapes(model)
     _check(path, state, expected)
-    weights = {key: np.array(state[key].detach().float().numpy()) for key in expected}
+    weights = {key: np.array(state[key].float().numpy()) for key in expected}
     broken = [key for key, value in weights.items() if not np.isfinite(value).all()]
     if broken:
         raise ValueError(f'{path} has weights that are not finite in {_some(broken)}; take another checkpoint')
@@ -102,21 +102,45 @@ def _read_state(path: Path) -> dict[str, Any]:
     twice = [str(original) for original, key, _ in bare if times[key] > 1]
     if twice:
         raise ValueError(f'{path} has weights twice, wrapped and not: {_some(twice)}; save one model alone')
-    return {key: value for _, key, value in bare}
+    odd = [f'{key} ({_kind(value)})' for _, key, value in bare if not _is_weights(value)]
+    if odd:
+        raise ValueError(
+            f'{path} has what is no dense tensor of floats: {_some(odd)}; save the model.state_dict() alone'
+        )
+    return {key: value.detach() for _, key, value in bare}
+
+
+def _is_weights(value: Any) -> bool:
+    import torch
+
+    return (
+        isinstance(value, torch.Tensor)
+        and value.layout is torch.strided
+        and value.device.type == 'cpu'  # tensors without numbers are on another
+        and value.is_floating_point()
+    )
+
+
+def _kind(value: Any) -> str:
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        return type(value).__name__
+    return ' '.join(str(part).removeprefix('torch.') for part in (value.dtype, value.layout, value.device))
 
 
 def _read_config(path: Path, state: Mapping[str, Any], heads: int | None, compute_dtype: str) -> ModelConfig:
     """Read a model's shape off its weights."""
     embed = state.get('tok_embeddings.weight')
-    if len(getattr(embed, 'shape', ())) != 2:
+    if embed is None or embed.ndim != 2:
         raise ValueError(
             f'{path} is no OpenLM model: it has no tok_embeddings.weight [vocab, width] but {_some(sorted(state))}; '
             'give a checkpoint of one'
         )
     vocab, width = embed.shape
     layers = {match[1] for key in state if (match := re.match(r'layers\.(\d+)\.', key))}
-    shapes = [getattr(value, 'shape', ()) for key, value in state.items() if key.endswith('.feed_forward.w3.weight')]
-    narrow = [shape[1] for shape in shapes if len(shape) == 2]
+    ends = [value for key, value in state.items() if key.endswith('.feed_forward.w3.weight')]
+    narrow = [value.shape[1] for value in ends if value.ndim == 2]
     heads, base = _read_rotary(path, state, width, heads)
     try:
         shape: dict[str, Any] = {
@@ -149,8 +173,6 @@ def _read_rotary(path: Path, state: Mapping[str, Any], width: int, heads: int | 
     buffers = {key: value for key, value in state.items() if INV_FREQ.fullmatch(key)}
     if not buffers:
         return HEADS if heads is None else heads, ModelConfig.rotary_base
-    if not all(getattr(value, 'dtype', torch.int8).is_floating_point for value in buffers.values()):
-        raise ValueError(f'{path} has rotary buffers {_some(list(buffers))} that are not of floats; leave them out')
     key, found = next(iter(buffers.items()))
     speeds = found.double().numpy().ravel()
     others = [value.double().numpy().ravel() for value in buffers.values()]
@@ -200,26 +222,22 @@ def _shapes(model: ModelConfig) -> dict[str, tuple[int, ...]]:
 
 def _check(path: Path, state: Mapping[str, Any], expected: Mapping[str, tuple[int, ...]]) -> None:
     """Raise ValueError unless a state dict has the weights expected, and no other."""
-    import torch
-
     missing = [key for key in expected if key not in state]
     extra = [key for key in state if key not in expected and not INV_FREQ.fullmatch(key)]
-    other = []
-    for key, shape in expected.items():
-        value = state.get(key)
-        is_dense = isinstance(value, torch.Tensor) and value.is_floating_point() and value.layout is torch.strided
-        if key in state and not (is_dense and tuple(value.shape) == shape):
-            found = f'{value.dtype} {list(value.shape)}' if isinstance(value, torch.Tensor) else type(value).__name__
-            other.append(f'{key} ({found}, not {list(shape)})')
-    faults = [(missing, 'misses'), (extra, 'has beyond it'), (other, 'has of another shape or kind')]
+    other = [
+        f'{key} ({list(state[key].shape)}, not {list(shape)})'
+        for key, shape in expected.items()
+        if key in state and tuple(state[key].shape) != shape
+    ]
+    faults = [(missing, 'misses'), (extra, 'has beyond it'), (other, 'has of another shape')]
     said = [f'{what} {_some(names)}' for names, what in faults if names]
     if said:
         raise ValueError(f'{path} is not a whole OpenLM model: it {"; it ".join(said)}')
 
 
 def _some(names: Sequence[str]) -> str:
-    """Name the first few, and say how many there are."""
-    return f'{len(names)} ({", ".join(names[:NAMED])}{", ..." if len(names) > NAMED else ""})'
+    """Say how many names there are, and all of them."""
+    return f'{len(names)} ({join_names(names)})'
 
 
 def _params(model: ModelConfig, weights: Mapping[str, np.ndarray]) -> Params:

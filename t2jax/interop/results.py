@@ -8,7 +8,8 @@
                        Language Monkeys (arXiv 2407.21787); one record a question
     samples            the same with one value: one record a sample, as HumanEval's task_id and passed; added up
 
-A question is named by the first of IDS. Further fields are dropped, but for run, task, and params with tokens.
+A question is named by the first of IDS, and samples of one question may not differ in another of them. Further fields
+are dropped, but for run, task, and params with tokens.
 """
 
 import itertools
@@ -22,7 +23,8 @@ from typing import Any
 from t2jax.interop import lm_eval_samples
 from t2jax.laws.tables import read_table
 
-IDS = ('question_id', 'problem_id', 'task_id', 'doc_id', 'problem_idx', 'orig_dset_idx', 'question', 'id')
+# task_id may name a whole task, and id a sample: they come last
+IDS = ('question_id', 'problem_id', 'doc_id', 'problem_idx', 'orig_dset_idx', 'question', 'task_id', 'id')
 COUNTS = (('n_samples', 'n_correct'), ('num_samples', 'num_correct'), ('total', 'correct'), ('n', 'c'))
 RIGHT = ('is_corrects', 'corrects', 'is_correct', 'correct', 'passed')
 SUFFIXES = ('.csv', '.csv.gz', '.parquet', '.jsonl', '.json')
@@ -65,17 +67,32 @@ def read_results(path: Path, metric: str | None = None, filter_name: str | None 
         raise ValueError(f"{path} is not lm-eval's samples, and only those have filters; drop --filter")
     form = _recognise(path, first[1], metric)
     results: dict[tuple[str | None, str, str], Result] = {}
+    named: dict[tuple[str | None, str, str], dict[str, Any]] = {}
     for where, record in records:
         result = form.read(record, where, _stem(path))
         key = (result.run, result.task, result.question)
         old = results.get(key)
         if old and not form.by_sample:
             raise ValueError(f'{where}: question {result.question!r} is already in {old.where}; keep one')
+        ids = {name: record[name] for name in IDS if name in record}
         if old:
+            _check_same(ids, named[key], form.question, where, old.where)
             right = old.n_correct + result.n_correct
             result = replace(old, n_samples=old.n_samples + 1, n_correct=right)
+        named.setdefault(key, ids)
         results[key] = result
     return list(results.values())
+
+
+def _check_same(ids: dict[str, Any], first: dict[str, Any], question: str, where: str, before: str) -> None:
+    """Raise ValueError where two samples of one question differ in what else may name a question."""
+    for name in ids.keys() & first.keys():
+        if ids[name] != first[name]:
+            raise ValueError(
+                f'{where}: {question} is {str(ids[question])[:40]!r} as in {before}, but {name} is '
+                f'{str(ids[name])[:40]!r} and not {str(first[name])[:40]!r}; keep the one of {question} and {name} that '
+                'names the question'
+            )
 
 
 def _stem(path: Path) -> str:
@@ -111,7 +128,7 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _items(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         items = json.loads(path.read_text(encoding='utf-8-sig'))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f'{path} is not a JSON list ({error}); write a list of records, or a record a line') from None
     for number, item in enumerate(items, 1):
         where = f'{path}, record {number}'
@@ -123,7 +140,7 @@ def _items(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _record(line: bytes, where: str) -> dict[str, Any]:
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f'{where} is not JSON ({error}); each line has to be a whole record') from None
     if not isinstance(record, dict):
         raise ValueError(f'{where} is {str(record)[:40]}; it has to be a record of named fields')
@@ -139,6 +156,8 @@ def _read_lm_eval(
     for where, line in records:
         for name in sorted(lm_eval_samples.FIELDS):
             _get(line, name, where)
+        if not isinstance(line['filter'], str):
+            raise ValueError(f'{where}: filter is {str(line["filter"])[:40]}; it has to be a name')
         filters.add(line['filter'])
         filter_name = filter_name or line['filter']
         if line['filter'] != filter_name:
@@ -226,7 +245,7 @@ def _number(record: dict[str, Any], name: str, where: str) -> float:
     value = _get(record, name, where)
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise ValueError(f'{where}: {name} is {str(value)[:40]}; it has to be a finite number')
@@ -237,5 +256,5 @@ def _unquoted(value: Any) -> Any:
     """Return what a cell of a table says as JSON would, such as True or [True, False]."""
     try:
         return json.loads(value.lower()) if isinstance(value, str) else value
-    except ValueError:
+    except (ValueError, RecursionError):
         return value

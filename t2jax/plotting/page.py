@@ -10,7 +10,7 @@ import numpy as np
 
 from t2jax.plotting.labels import APPROACH_1, APPROACH_2, CHINCHILLA, LAW_NAMES, human_flops, human_percent
 from t2jax.plotting.markup import bullets, cells, document, row, section, table
-from t2jax.plotting.questions import questions_html
+from t2jax.plotting.questions import english_html, questions_html
 from t2jax.plotting.results import Results
 from t2jax.plotting.table import (
     COLUMNS,
@@ -78,6 +78,7 @@ def page(results: Results, pictures: Mapping[str, bytes]) -> str:
         section('Sampled against likelihood pass@k', _agreement(results)),
         _figures(pictures, ('pass_at_k_curves', 'checkpoint_grid')),
         section('What was asked', questions_html(results.asked)),
+        section('What larger models are asked', english_html()),
         section('Where this comes from', _provenance(results)),
     ]
     return document(headline(rows), sections)

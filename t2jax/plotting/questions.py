@@ -3,7 +3,6 @@
 Read from WORKDIR/data/questions/*.jsonl, questions.csv and data/contamination.json; an older study may lack any.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from t2jax.config import read_json
 from t2jax.laws.questions import Questions, read_questions
 from t2jax.plotting.labels import human_count, human_percent
 from t2jax.plotting.markup import bullets, row, table
 from t2jax.tasks import questions as files
+from t2jax.tasks.catalogue import TASKS
 from t2jax.tasks.summary import Summary, summarize
 
 SOLVED = 0.5  # a question that one sample answers more often than not
@@ -37,8 +38,17 @@ def read_asked(workdir: Path) -> Asked:
     return Asked(
         {path.stem: summarize(files.read_questions(path)) for path in paths},
         read_questions(table) if table.exists() else None,
-        json.loads(overlap.read_text(encoding='utf-8')) if overlap.exists() else (),
+        _read_overlap(overlap) if overlap.exists() else (),
     )
+
+
+def _read_overlap(path: Path) -> list[dict[str, Any]]:
+    remedy = 'delete it and run the data stage again'
+    rows = read_json(path, remedy)
+    needed = {'task', 'questions', 'n', 'tokens', *_OVERLAP}
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and needed <= set(row) for row in rows):
+        raise ValueError(f'{path} is not a list of counts by task; {remedy}')
+    return rows
 
 
 def questions_html(asked: Asked) -> str:
@@ -50,13 +60,23 @@ def questions_html(asked: Asked) -> str:
         parts.append(_difficulty(asked.measured))
     if asked.overlap:
         parts.append(_overlap(asked.overlap))
-    for task, summary in asked.summaries.items():
-        lines = ''.join(row((question.prompt, question.answer), texts=2) for question in summary.sample)
-        parts.append(
-            f'<details><summary>{len(summary.sample)} questions of {task}</summary>'
-            f'{table(("question", "answer"), [lines], texts=2)}</details>'
-        )
+    parts += [_sample(task, summary) for task, summary in asked.summaries.items()]
     return ''.join(parts)
+
+
+def english_html() -> str:
+    """Write the section about the generated tasks of the catalogue, which models of English text are asked."""
+    summaries = {name: summarize(task.generate()) for name, task in TASKS.items() if task.generate}
+    words = '<p>Not asked here: the same four kinds of question for models of English text (<span class="file">t2jax score</span>).</p>'
+    return words + _lengths(summaries) + ''.join(_sample(task, summary) for task, summary in summaries.items())
+
+
+def _sample(task: str, summary: Summary) -> str:
+    lines = ''.join(row((question.prompt, question.answer), texts=2) for question in summary.sample)
+    return (
+        f'<details><summary>{len(summary.sample)} questions of {task}</summary>'
+        f'{table(("question", "answer"), [lines], texts=2)}</details>'
+    )
 
 
 def _lengths(summaries: dict[str, Summary]) -> str:

@@ -233,7 +233,7 @@ def questions() -> list[Question]:
 
 
 TASK = Task(
-    name='arithmetic',
+    name='multi_step_arithmetic',
     about='sums in symbols, stories, prices, ages, times and sequences, of one to four steps',
     generate=questions,
 )

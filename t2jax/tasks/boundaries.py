@@ -4,7 +4,7 @@ Prompt and answer are tokenized together, as the model would meet them in a text
 the prompt's if all its characters are, else the answer's. The answer's probability is then that of the tokens which
 follow; tokenized apart, ' Paris' after a prompt may be other tokens than a text has there, and the score is wrong
 without a sign. A token that holds the end of a prompt and the beginning of an answer is the answer's and is counted
-(`EncodedQuestions.straddling`); where answers begin with a space or a newline there is none.
+(`EncodedQuestions.straddling`); where an answer begins with a space there is hardly ever one.
 
 Before the prompt stands `bos`, the token that texts of the model begin with: the end-of-document token for runs trained
 here, nothing for models that were trained without.

@@ -32,7 +32,8 @@ def questions_of(task: Task, rows: Iterable[tuple[int, Row]], where: str) -> lis
         name = row.get('id')
         if name is not None and str(name) in seen:
             raise ValueError(f'{where} line {number} repeats the id {name!r}; ids have to be unique')
-        seen.add(str(name))
+        if name is not None:
+            seen.add(str(name))
         ids.append(name)
         pairs.append(pair)
     if not pairs:

@@ -60,7 +60,7 @@ def questions() -> list[Question]:
 
 
 TASK = Task(
-    name='causal',
+    name='commonsense_causal',
     about='everyday causes and effects: what follows, why, what would have been otherwise, and chains of two',
     generate=questions,
 )

@@ -3,15 +3,15 @@
 The answer keeps the worked solution, then #### and the number, which is what the grader `numeric` looks at.
 """
 
-from t2jax.tasks.task import Pair, Row, Task
+from t2jax.tasks.task import Pair, Row, Task, text
 
 
 def read(row: Row) -> Pair:
     """Return prompt and solution of a row; `answer` holds both as published, or the number beside `solution`."""
-    solution = row['solution'] if 'solution' in row else row['answer']
+    solution = text(row, 'solution' if 'solution' in row else 'answer')
     if '####' not in solution:
         raise ValueError('its solution has no ####, behind which the number stands')
-    return f'Question: {row["question"]}\nAnswer:', f' {solution}'
+    return f'Question: {text(row, "question")}\nAnswer:', f' {solution}'
 
 
 TASK = Task('gsm8k', 'word problems; a number behind its derivation', read=read, tfds='gsm8k', grader='numeric')

@@ -4,14 +4,14 @@ The word is what follows the passage's last space, with that space: tokenized wi
 end of the passage, every score is of another word than the text has.
 """
 
-from t2jax.tasks.task import Pair, Row, Task
+from t2jax.tasks.task import Pair, Row, Task, text
 
 
 def read(row: Row) -> Pair:
     """Return the passage and its last word; of a row with `text`, or with `context` and `target`."""
     if 'text' not in row:
-        return row['context'], f' {row["target"]}'
-    passage, space, word = row['text'].rstrip().rpartition(' ')
+        return text(row, 'context'), f' {text(row, "target")}'
+    passage, space, word = text(row, 'text').rstrip().rpartition(' ')
     if not passage:
         raise ValueError(f'text is {row["text"]!r}, which has no last word to ask for')
     return passage, space + word

@@ -1,4 +1,4 @@
-"""OpenBookQA (arXiv 1809.02789): sentences about elementary science to be gone on with, in T2's format."""
+"""OpenBookQA (arXiv 1809.02789): sentences about elementary science to be continued, in T2's format."""
 
 from t2jax.tasks.choices import right_choice, stem
 from t2jax.tasks.task import Pair, Row, Task

@@ -68,10 +68,11 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in enumerate(_lines(path), 1):
         try:
             row = json.loads(line)
-        except ValueError:
+            json.dumps(row, ensure_ascii=False).encode()  # JSON can spell half a surrogate pair, which is no text
+        except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
-            raise ValueError(f'{path} line {number} is not a JSON object')
+            raise ValueError(f'{path} line {number} is not a JSON object of Unicode text')
         yield number, row
     if not number:
         raise ValueError(f'{path} holds no questions; it needs at least one')

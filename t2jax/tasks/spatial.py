@@ -221,7 +221,7 @@ def questions() -> list[Question]:
 
 
 TASK = Task(
-    name='spatial',
+    name='spatial_reasoning',
     about='rows, piles, pictures, turns, containers, walks and maps, told in one to four relations',
     generate=questions,
 )

@@ -2,11 +2,12 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from t2jax.tasks.boundaries import EncodedQuestions
 from t2jax.tasks.questions import Question
 
 SAMPLE = 10
@@ -24,14 +25,14 @@ class Summary:
     sample: Sequence[Question]
 
 
-def summarize(questions: Sequence[Question], count_tokens: Callable[[str], int] | None = None) -> Summary:
-    """Summarize questions; lengths are in characters, and in tokens where these can be counted."""
+def summarize(questions: Sequence[Question], encoded: EncodedQuestions | None = None) -> Summary:
+    """Summarize questions; lengths are in characters, and in tokens where they are encoded."""
     lengths = {}
     for part in ('prompt', 'answer'):
         texts = [getattr(question, part) for question in questions]
         lengths[f'{part}, characters'] = _spread([len(text) for text in texts])
-        if count_tokens:
-            lengths[f'{part}, tokens'] = _spread([count_tokens(text) for text in texts])
+        if encoded:
+            lengths[f'{part}, tokens'] = _spread(getattr(encoded, f'{part}_lengths'))
     (commonest, times), *_ = Counter(question.answer for question in questions).most_common(1)
     return Summary(
         len(questions),

@@ -15,6 +15,14 @@ Row = Mapping[str, Any]
 Pair = tuple[str, str]  # prompt and answer; together they are the text that a model reads
 
 
+def text(row: Row, name: str) -> str:
+    """Return a field of a row that has to be a text; raises KeyError or ValueError where it is absent or none."""
+    found = row[name]
+    if not isinstance(found, str) or not found.strip():
+        raise ValueError(f'{name} is {found!r:.60}, and has to be a text')
+    return found
+
+
 @dataclass(frozen=True)
 class Task:
     """A kind of question. One of `generate` and `read` is given.

@@ -11,6 +11,7 @@ Order of a resume:
 A checkpoint of step s is written only when the losses of all steps up to s are read and in order.
 
 FOLDER/config.json        the RunConfig
+FOLDER/tokens.json        what the tokens were made with: fingerprint, name, size, end-of-document id
 FOLDER/metrics.jsonl      a line per dispatch; FOLDER/tensorboard/ the same; FOLDER/profile/ a trace, where asked for
 FOLDER/checkpoints/STEP/  see checkpoint.py
 FOLDER/result.json        once finished: tokens and FLOPs achieved, seconds, last loss
@@ -43,6 +44,7 @@ from t2jax.training.recipe import Recipe, make_schedule, multiplier
 from t2jax.training.step import TrainState, init_state, make_init, make_train_steps, state_shardings
 from t2jax.training.stopping import Stopped, StopRequests
 
+VOCABULARY = 'tokens.json'
 MAY_CHANGE = ('layout', 'checkpoints', 'spike_nats')  # on resume
 
 
@@ -114,6 +116,7 @@ def train(
     folder, watch = epath.Path(folder), watch or Watch()
     feed.batches(run.steps, 0)  # refuses a run longer than the text before its first step
     _by_first_host(lambda: claim(folder / 'config.json', run, free=MAY_CHANGE))
+    _by_first_host(lambda: _note_vocabulary(folder, feed))
     if not everywhere((folder / 'config.json').exists()):
         raise ValueError(f'not every host sees {folder}; several hosts need one folder, as in a bucket gs://...')
     position = _Position(run, feed, mesh)
@@ -245,6 +248,11 @@ def _result(run: RunConfig, metrics: Metrics) -> dict[str, Any]:
         'seconds': round(metrics.seconds, 3),  # of the dispatches that count: not of starts, nor of steps done twice
         'loss': metrics.loss,
     }
+
+
+def _note_vocabulary(folder: epath.Path, feed: Feed) -> None:
+    if feed.vocabulary and not (folder / VOCABULARY).exists():
+        write_json(folder / VOCABULARY, feed.vocabulary)
 
 
 def _by_first_host(write: Callable[[], None]) -> None:

@@ -5,15 +5,16 @@ FOLDER/model.json, checkpoints/0/       an imported model: what it is, and its p
 FOLDER/tokenizer.json or .model         its tokenizer, where the import had one
 """
 
-import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import jax
 from etils import epath
 from jax.sharding import Mesh
 
-from t2jax.config import from_dict, read_json, to_dict, write_json
+from t2jax.config import from_dict, read_json, to_dict, write_json, write_text
 from t2jax.mesh import sharding
 from t2jax.models import transformer
 from t2jax.models.config import ModelConfig
@@ -39,10 +40,7 @@ class Imported:
 
 @dataclass(frozen=True)
 class Trained:
-    """A model that can be loaded.
-
-    bos and end are None for a run: its documents begin with, and are parted by, the tokenizer's end-of-document token.
-    """
+    """A model that can be loaded; `vocabulary` is what a run knows of its tokens, `imported` what an import is."""
 
     name: str
     folder: epath.Path
@@ -52,6 +50,7 @@ class Trained:
     tokens: float | None
     tokenizer: epath.Path | None
     imported: Imported | None = field(default=None, repr=False)
+    vocabulary: Mapping[str, Any] | None = field(default=None, repr=False)
 
     def load(self, mesh: Mesh) -> transformer.Params:
         """Read the params onto a mesh; raises FileNotFoundError or ValueError where they are missing or damaged."""
@@ -79,7 +78,10 @@ def open_trained(folder: epath.PathLike, step: int | None = None) -> Trained:
         raise FileNotFoundError(f'run {run.name} in {folder} is not finished; train it first')
     step = run.steps if step is None else step
     tokens = float(step * run.recipe.batch_tokens)
-    return Trained(run.name, folder, run.model, run.recipe.sequence_length, step, tokens, tokenizer)
+    path, facts = folder / loop.VOCABULARY, None
+    if path.exists():
+        facts = read_json(path, 'delete it, and the tokenizer is taken on trust')
+    return Trained(run.name, folder, run.model, run.recipe.sequence_length, step, tokens, tokenizer, vocabulary=facts)
 
 
 def save_imported(
@@ -87,16 +89,32 @@ def save_imported(
 ) -> None:
     """Write an imported model into a new folder: params, tokenizer, and last model.json, which says that all is there.
 
-    Raises FileExistsError for a folder that is there and not empty.
+    Raises FileExistsError for a folder of something else, ValueError for a name that cannot be a folder's.
     """
-    folder = epath.Path(folder)
-    if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(f'{folder} is not empty; give a new folder')
+    folder = check_new(folder, about.name)
+    if (folder / 'checkpoints').exists():
+        (folder / 'checkpoints').rmtree()  # of an interrupted import
+    if tokenizer is not None:
+        write_text(folder / f'tokenizer{tokenizer.suffix}', tokenizer.read_bytes())
     with CheckpointFolder(folder / 'checkpoints', Checkpoints()) as saved:
         saved.save(0, params, {})
-    if tokenizer is not None:
-        shutil.copyfile(tokenizer, folder / f'tokenizer{tokenizer.suffix}')
     write_json(folder / MODEL, to_dict(about))
+
+
+def check_new(folder: epath.PathLike, name: str | None) -> epath.Path:
+    """Return the folder of a model to be imported; what an interrupted import left there is no hindrance.
+
+    Raises FileExistsError for a folder of something else, ValueError for a name that cannot be a folder's.
+    """
+    folder = epath.Path(folder)
+    if name is not None and (not name or name.startswith('.') or '/' in name or '\\' in name):
+        raise ValueError(
+            f'the name {name!r} of a model has to do as the name of a folder; use letters, digits, - and .'
+        )
+    there = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    if there - {'checkpoints', *TOKENIZERS} or folder.is_file():
+        raise FileExistsError(f'{folder} is not empty; give a new folder')
+    return folder
 
 
 def param_shapes(model: ModelConfig, mesh: Mesh) -> transformer.Params:

@@ -17,6 +17,7 @@ from t2jax.tasks.questions import Question, write_questions
 from t2jax.training import loop
 from t2jax.training.recipe import Recipe
 from t2jax.training.trained import open_trained
+from tests.made_run import WORDS, make_run
 
 TEXT = ['the cat sat on the mat and the dog sat on the log', 'one two three four five six seven eight'] * 40
 
@@ -85,14 +86,27 @@ def test_an_openlm_checkpoint_is_converted_with_its_tokenizer(work, tmp_path, ca
     assert (found['name'], found['tokens'], found['context']) == ('5M', 3e9, 2048)
     trained = open_trained(tmp_path / 'm')
     assert trained.model == ModelConfig(304, 16, 1, n_heads=2) and trained.imported.bos == '<|endoftext|>'
-    said(capsys, 'score', tmp_path / 'm', '--task', 'spatial', '--out', tmp_path / 's')
-    about = json.loads((tmp_path / 's' / '5M' / 'about' / 'spatial.json').read_text())
+    said(capsys, 'score', tmp_path / 'm', '--task', 'spatial_reasoning', '--out', tmp_path / 's')
+    about = json.loads((tmp_path / 's' / '5M' / 'about' / 'spatial_reasoning.json').read_text())
     assert about['bos'] == '<|endoftext|>' and about['straddling'] == 0
     state['layers.0.extra.weight'] = draw(3)
     torch.save(state, tmp_path / 'epoch_1.pt')
     flags = ('--out', tmp_path / 'n')
     assert 'layers.0.extra.weight' in said(capsys, 'convert', 'openlm', tmp_path / 'epoch_1.pt', *flags, code=2)
     assert not (tmp_path / 'n').exists()
+
+
+def test_the_words_of_a_study_go_out_as_a_tokenizer(tmp_path, capsys):
+    transformers = pytest.importorskip('transformers', reason="transformers is not installed; pip install '.[test]'")
+    run = make_run(tmp_path / 'study')
+    said(capsys, 'export', run, '--out', tmp_path / 'hf')
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / 'hf')
+    assert tokenizer('1 2 3 .').input_ids == WORDS.encode('1 2 3 .').tolist()
+    said(capsys, 'convert', 'huggingface', tmp_path / 'hf', '--out', tmp_path / 'back')
+    write_questions(tmp_path / 'q.jsonl', [Question('a', '1 2', ' 3 .')])
+    score = ('score', run, tmp_path / 'back', '--task', tmp_path / 'q.jsonl', '--out', tmp_path / 's', '--json')
+    ours, theirs = json.loads(said(capsys, *score))
+    assert theirs['nll'] == pytest.approx(ours['nll'], abs=1e-4)
 
 
 def test_lm_eval_takes_its_own_flags(work, tmp_path, capsys, monkeypatch):
@@ -129,7 +143,15 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(work, tmp_path, capsys
     assert 'no checkpoint file' in said(capsys, 'convert', 'openlm', tmp_path / 'no.pt', *out, code=2)
     assert '--tokens is -1' in said(capsys, 'convert', 'openlm', tmp_path / 'no.pt', *out, '--tokens=-1', code=2)
     flags = ('--tokenizer', work / 'tokenizer.json')
-    assert 'are for openlm' in said(capsys, 'convert', 'huggingface', tmp_path, *out, *flags, code=2)
+    for odd in (flags, ('--heads', 0), ('--context', 9)):
+        assert 'are for openlm' in said(capsys, 'convert', 'huggingface', tmp_path, *out, *odd, code=2)
+    convert = ('convert', 'openlm', tmp_path / 'no.pt', *out)
+    assert '--tokens is inf' in said(capsys, *convert, '--tokens', 'inf', code=2)
+    assert '--context is -5' in said(capsys, *convert, '--context=-5', code=2)
+    assert "the name '../up' of a model" in said(capsys, *convert, '--name', '../up', code=2)
+    train_vocabulary(TEXT[:1], 280, tmp_path / 'other.json', quiet=True)
+    other = ('--tokenizer', tmp_path / 'other.json')
+    assert 'is not the tokenizer' in said(capsys, 'export', run, *out, *other, code=2)
     assert 'is no run' in said(capsys, 'export', tmp_path / 'empty', *out, code=2)
     assert 'has no checkpoint of step 3' in said(capsys, 'export', run, *out, '--step', 3, code=2)
     hf = tmp_path / 'hf'

@@ -7,7 +7,7 @@ import pytest
 
 from t2jax.cli import main
 from t2jax.data.shards import write_shards
-from t2jax.data.tokenizers import train_vocabulary
+from t2jax.data.tokenizers import FileVocabulary, train_vocabulary
 from t2jax.tasks.catalogue import TASKS
 from t2jax.tasks.questions import Question, read_questions, write_questions
 from tests.made_run import QUESTIONS, WORDS
@@ -31,13 +31,13 @@ def test_all_tasks_are_listed(capsys):
 
 def test_a_task_is_described_and_written(tmp_path, capsys):
     out = tmp_path / 'q.jsonl'
-    text = said(capsys, 'tasks', 'arithmetic', '--out', out)
-    assert 'arithmetic: 1,000 questions' in text and text.count('▸') == 10
-    assert read_questions(out) == TASKS['arithmetic'].generate()
+    text = said(capsys, 'tasks', 'multi_step_arithmetic', '--out', out)
+    assert 'multi_step_arithmetic: 1,000 questions' in text and text.count('▸') == 10
+    assert read_questions(out) == TASKS['multi_step_arithmetic'].generate()
     found = json.loads(said(capsys, 'tasks', out, '--json'))
     assert found['questions'] == 1000 and len(found['sample']) == 10
     train_vocabulary(TEXT, 300, tmp_path / 'tok.json', quiet=True)
-    assert 'prompt, tokens' in said(capsys, 'tasks', 'spatial', '--tokenizer', tmp_path / 'tok.json')
+    assert 'prompt, tokens' in said(capsys, 'tasks', 'spatial_reasoning', '--tokenizer', tmp_path / 'tok.json')
 
 
 def test_rows_of_ones_own(tmp_path, capsys):
@@ -45,6 +45,8 @@ def test_rows_of_ones_own(tmp_path, capsys):
     error = said(capsys, 'tasks', f'lambada:{tmp_path / "rows.jsonl"}', code=2)
     assert error.endswith("rows.jsonl line 2 is no row of lambada: text is 'd', which has no last word to ask for")
     assert 'there is no task' in said(capsys, 'tasks', 'lambda', code=2)
+    assert 'names no file after its colon' in said(capsys, 'tasks', 'lambada:', code=2)
+    assert 'no task is named' in said(capsys, 'tasks', '--out', tmp_path / 'o.jsonl', code=2)
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def shards(tmp_path):
 
 def test_questions_are_found_in_the_text(shards, tmp_path, capsys):
     questions = [
-        Question('whole', 'the cat sat on the mat and looked at the', ' dog'),
+        Question('whole, quoted', 'the cat sat on the mat and looked at the', ' dog'),
         Question('prompt', 'the cat sat on the mat and looked at the', ' sun'),
         Question('across', 'five six seven', ' the cat'),  # the end of one document and the beginning of another
         Question('new', 'ten nine eight seven six', ' five'),
@@ -69,10 +71,12 @@ def test_questions_are_found_in_the_text(shards, tmp_path, capsys):
     found = {
         each['question']: [int(each[name]) for name in counts] for each in csv.DictReader((tmp_path / 'o.csv').open())
     }
-    assert found['whole'][0] == found['whole'][1] > found['whole'][2] > 0
+    assert found['whole, quoted'][0] == found['whole, quoted'][1] > found['whole, quoted'][2] > 0
     assert found['prompt'][0] > found['prompt'][1] > 0 == found['prompt'][2]
     assert found['across'][1] > 0 == found['across'][2] and found['new'][1] == 0
-    assert 'of 4 questions 3 (75.0%) share 5 tokens in a row' in said(capsys, 'contamination', shards, *flags)
+    assert 'of 4 questions 3 (75.0%) share 5 tokens in a row (shorter ones: all)' in said(
+        capsys, 'contamination', shards, *flags
+    )
 
 
 def test_the_words_of_a_study_are_found_beside_it(tmp_path, capsys):
@@ -93,5 +97,17 @@ def test_bad_input_is_one_sentence(shards, tmp_path, capsys):
     assert 'was tokenized with vocabulary' in said(capsys, 'contamination', shards, *flags, code=2)
     flags = (*task, '--tokenizer', tmp_path / 'tok.json', '--out', tmp_path / 'o.csv')
     assert 'n is 0; an n-gram has at least 1 token' in said(capsys, 'contamination', shards, *flags, '--n', 0, code=2)
-    assert 'no ' in said(capsys, 'contamination', tmp_path / 'none', *task, code=2)
+    assert 'none/manifest.json; `t2jax tokenize` writes it' in said(
+        capsys, 'contamination', tmp_path / 'none', *task, code=2
+    )
     assert not (tmp_path / 'o.csv').exists()
+
+
+def test_shards_that_end_their_documents_otherwise_are_known_by_their_manifest(tmp_path, capsys):
+    train_vocabulary(TEXT, 300, tmp_path / 'tok.json', quiet=True)
+    vocabulary = FileVocabulary(tmp_path / 'tok.json', end_token='!')
+    write_shards(tmp_path / 'tokens', lambda i: iter(TEXT), vocabulary, 1, 10**6, {'made': 'up'})
+    write_questions(tmp_path / 'pets.jsonl', [Question('a', 'the cat sat on the', ' mat')])
+    flags = ('--task', tmp_path / 'pets.jsonl', '--tokenizer', tmp_path / 'tok.json')
+    (row,) = json.loads(said(capsys, 'contamination', tmp_path / 'tokens', *flags, '--n', 4, '--json'))
+    assert row['with_answer'] == 1

@@ -84,7 +84,7 @@ def test_a_tokenizer_file_may_not_cut_pad_or_frame_the_text(files, tmp_path):
 
 
 def test_what_cannot_serve_is_refused_by_name(path, tmp_path):
-    with pytest.raises(ValueError, match=f'{path.name} has 300 tokens; padding it to 256 would cut it'):
+    with pytest.raises(ValueError, match=f'{path.name} has 300 tokens, and cannot be padded to 256'):
         FileVocabulary(path, pad_to=256)
     with pytest.raises(ValueError, match=f'{path.name} has no token <end> to end a document with; .* --end-token'):
         FileVocabulary(path, end_token='<end>')

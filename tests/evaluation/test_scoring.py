@@ -1,6 +1,7 @@
 """Files of likelihoods: what they hold, resumed to the byte, refused where they belong to something else."""
 
 import csv
+import dataclasses
 import json
 import os
 
@@ -173,6 +174,8 @@ def test_models_that_cannot_be_scored_are_refused(run, tmp_path, capsys):
     train_vocabulary(['1 2 3 .'], 300, tmp_path / 'large.json', quiet=True)
     said = refused(capsys, 'score', tmp_path / 'a', *task, '--tokenizer', tmp_path / 'large.json')
     assert 'large.json has 26' in said and '12; give the tokenizer that it was trained with' in said
+    said = refused(capsys, 'score', run, *task, '--tokenizer', tmp_path / 'large.json')
+    assert 'large.json has 26' in said and 'cannot be padded to 12' in said
     assert 'two checkpoints are called' in refused(capsys, 'score', run, run, *task)
     with pytest.raises(ValueError, match='does not say how many tokens it was trained on; convert it with --tokens'):
         scoring.score(open_trained(tmp_path / 'a'), Found('t', MANY, 'made up'), WORDS, tmp_path / 'o')
@@ -200,7 +203,57 @@ def test_names_of_tasks(run, tmp_path):
     assert find_questions('count', run).ends == ('.',)
     with pytest.raises(ValueError, match="there is no task 'nope'; name count, lambada, arc_easy"):
         find_questions('nope', run)
-    with pytest.raises(ValueError, match='spatial is generated and reads no file'):
-        find_questions('spatial:x.jsonl')
+    with pytest.raises(ValueError, match='spatial_reasoning is generated and reads no file'):
+        find_questions('spatial_reasoning:x.jsonl')
     with pytest.raises(FileNotFoundError, match='no question file x.jsonl'):
         find_questions('sciq:x.jsonl')
+
+
+def test_a_run_knows_the_tokenizer_of_its_text(tmp_path, capsys):
+    """Another one of the same size is refused, and an end token that nobody expects is no secret."""
+    from t2jax.data.feed import Feed
+    from t2jax.data.shards import open_shards, write_shards
+    from t2jax.data.tokenizers import FileVocabulary, train_vocabulary
+    from t2jax.training import loop
+
+    texts = [['one two three one two! '] * 60, ['red blue green blue red! '] * 60]
+    for name, text in zip('ab', texts):
+        train_vocabulary(text, 264, tmp_path / f'{name}.json', quiet=True)
+    vocabulary = FileVocabulary(tmp_path / 'a.json', pad_to=272, end_token='!')
+    write_shards(tmp_path / 'tokens', lambda i: iter(texts[0]), vocabulary, 1, 10**6, {'made': 'up'})
+    model = dataclasses.replace(RUN.model, vocab=272)
+    config = dataclasses.replace(RUN, name='text', model=model, tokens=8 * 16 * 4)
+    feed = Feed(open_shards(tmp_path / 'tokens', None), 8, 16, seed=0, epochs=9)
+    loop.train(config, feed, tmp_path / 'run', make_mesh(jax.devices()[:1]))
+    write_questions(tmp_path / 'q.jsonl', [Question('q', 'one two', ' three')])
+    flags = ('score', tmp_path / 'run', '--task', tmp_path / 'q.jsonl', '--out', tmp_path / 'o', '--tokenizer')
+    said = refused(capsys, *flags, tmp_path / 'b.json')
+    assert 'b.json is not the tokenizer a.json that made the tokens of' in said and not (tmp_path / 'o').exists()
+    assert main([str(flag) for flag in (*flags, tmp_path / 'a.json')]) == 0
+    assert json.loads((tmp_path / 'o' / 'text' / 'about' / 'q.json').read_text())['bos'] == '!'
+
+
+def test_weights_that_give_no_likelihood_are_named(run, tmp_path):
+    trained = open_trained(run)
+    params = trained.load(make_mesh(jax.devices()[:1]))
+    params['norm']['gain'] = params['norm']['gain'].at[0].set(np.nan)
+    save_imported(tmp_path / 'm', Imported('x', trained.model, 16, 1e6, 'made up', None, None), params)
+    with pytest.raises(ValueError, match="gives 'm0' of t no finite likelihood; its weights are broken"):
+        scoring.score(open_trained(tmp_path / 'm'), Found('t', MANY, 'made up'), WORDS, tmp_path / 'o')
+    assert not list((tmp_path / 'o').rglob('t.csv'))
+
+
+def test_a_token_that_spells_nothing_is_recorded_as_it_is_written(run, tmp_path):
+    from t2jax.data.tokenizers import train_vocabulary
+
+    trained = open_trained(run)
+    vocabulary = train_vocabulary(['1 2 3 4 5'] * 20, 264, tmp_path / 'tok.model', quiet=True)
+    model = dataclasses.replace(trained.model, vocab=264)
+    params = transformer.init_params(model, jax.random.key(0))
+    about = Imported('x', model, 16, 1e6, 'made up', '</s>', None)
+    save_imported(tmp_path / 'm', about, params, tmp_path / 'tok.model')
+    scoring.score(
+        open_trained(tmp_path / 'm'), Found('t', [Question('a, b', '1', ' 2')], 'made up'), vocabulary, tmp_path
+    )
+    assert json.loads((tmp_path / 'x' / 'about' / 't.json').read_text())['bos'] == '</s>'
+    assert read_table(tmp_path / 'x' / 't.csv').question.tolist() == ['a, b']

@@ -14,6 +14,9 @@ from t2jax.interop.collect import find_files
 from t2jax.interop.results import read_results
 
 
+ODD = 'arguments, resps or filtered_resps are not as lm-eval 0.4.13 writes them'
+
+
 @pytest.fixture(scope='module')
 def logs(tmp_path_factory):
     """The folder into which lm-eval logged the tasks of log_with_lm_eval.py."""
@@ -95,11 +98,29 @@ def altered(logs, task, tmp_path, **changes):
         ),
         ('last_word', {'resps': [[['-inf', 'False']]]}, 'the log-likelihood of the answer is -inf'),
         ('last_word', {'resps': [[['0.5', 'False']]]}, 'the log-likelihood of the answer is 0.5'),
-        ('last_word', {'resps': [[['x', 'False']]]}, 'arguments or resps are not as lm-eval 0.4.13 writes them'),
-        ('last_word', {'arguments': [[' a', ' b']]}, 'arguments or resps are not as lm-eval 0.4.13 writes them'),
+        ('last_word', {'resps': [[['x', 'False']]]}, ODD),
+        ('last_word', {'arguments': [[' a', ' b']]}, ODD),
         ('by_index', {'target': '3'}, "the target is '3', neither the index nor the text of one of the 3 choices"),
         ('by_index', {'target': '1'}, 'acc is 0.0, which choice 1 does not give; which one is right cannot be told'),
         ('share', {'pass@1': 0.3}, 'pass@1 is 0.3 of 4 responses, which is no whole number of right ones'),
+        ('last_word', {'resps': [[[10**400, 'False']]]}, ODD),
+        ('by_index', {'resps': [[['-1.0', 'False']]]}, ODD),
+        ('by_index', {'resps': []}, ODD),
+        ('by_index', {'resps': ['-1', '-2', '-3']}, ODD),
+        ('by_index', {'arguments': {f'gen_args_{i}': {'arg_0': 'a', 'arg_1': None} for i in range(3)}}, ODD),
+        ('by_index', {'arguments': {}}, ODD),
+        ('by_index', {'target': [0, 1]}, r'the target is \[0, 1\], several choices'),
+        ('by_index', {'target': {'a': 1}}, 'the target is .*neither the index nor the text of one of the 3 choices'),
+        ('by_index', {'acc': [1, 0]}, r'acc is \[1, 0\], which choice 0 does not give'),
+        ('by_index', {'filter': ['none']}, r"filter is \['none'\]; it has to be a name"),
+        ('share', {'filtered_resps': []}, ODD),
+        ('share', {'filtered_resps': {}}, ODD),
+        ('share', {'resps': []}, ODD),
+        ('share', {'resps': [[]]}, ODD),
+        ('share', {'resps': ['abcd']}, ODD),
+        ('share', {'pass@1': '0.5'}, 'pass@1 is 0.5 of 4 responses, which is no'),
+        ('share', {'pass@1': float('nan')}, 'pass@1 is nan of 4 responses, which is no'),
+        ('share', {'pass@1': 2}, 'pass@1 is 2 of 4 responses, which is no'),
         ('verdicts', {'exact_match': [1, 0]}, 'exact_match has 2 values for 4 responses'),
         ('verdicts', {'exact_match': [1, 0, 1, 0.5]}, 'exact_match is 0.5; a sample is right or wrong'),
     ],
@@ -107,6 +128,10 @@ def altered(logs, task, tmp_path, **changes):
 def test_a_line_that_contradicts_itself_is_refused(logs, tmp_path, task, changes, said):
     with pytest.raises(ValueError, match=f'altered.jsonl, line 1: {said}'):
         read_results(altered(logs, task, tmp_path, **changes))
+
+
+def test_a_target_that_is_a_number_is_an_index(logs, tmp_path):
+    assert evidence(read_results(altered(logs, 'by_index', tmp_path, target=0))) == [('0', 4.5)]
 
 
 def test_lines_met_twice_or_cut_short_are_refused(logs, tmp_path):

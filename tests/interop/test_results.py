@@ -115,6 +115,13 @@ FAULTS = {
     'w.json': ('[]', 'w.json is empty; it has to hold a record for each question or sample'),
     'x.jsonl': ('', 'x.jsonl holds no observations'),
     'z.jsonl': (b'{"id": 1, "correct": true}\n{"id": "\xff", "correct": true}\n', 'z.jsonl, line 2 is not JSON'),
+    'deep.jsonl': ('{"id": ' + '[' * 100_000, 'deep.jsonl, line 1 is not JSON'),
+    'deep.json': ('[' * 100_000, 'deep.json is not a JSON list'),
+    'deep.csv': ('id,correct\na,' + '[' * 100_000 + '\n', r"deep.csv, line 2: correct has '\[\["),
+    'huge.jsonl': (
+        f'{{"id": 1, "nll": {10**400}}}',
+        'huge.jsonl, line 1: nll is 10000.*; it has to be a finite number',
+    ),
     'y.parquet': ('PAR1', 'y.parquet is not a Parquet file'),
 }
 
@@ -129,3 +136,19 @@ def test_faults_are_told_in_one_sentence_with_file_and_line(tmp_path, name):
         ValueError, match="good.csv is not lm-eval's samples, and only those have filters; drop --filter"
     ):
         read_results(write(tmp_path / 'good.csv', FORMS['counts.csv']), filter_name='none')
+
+
+@pytest.mark.parametrize('name', ['doc_id', 'question_id', 'problem_idx', 'question'])
+def test_a_name_of_the_whole_task_names_no_question(tmp_path, name):
+    rows = [{'task_id': 'gsm8k', name: i, 'correct': i > 2} for i in range(6)]
+    assert evidence(read_results(write(tmp_path / 'rows.jsonl', rows))) == [(str(i), 1, int(i > 2)) for i in range(6)]
+
+
+@pytest.mark.parametrize(('first', 'other'), [('task_id', 'id'), ('doc_id', 'question'), ('doc_id', 'task_id')])
+def test_samples_that_two_fields_name_apart_are_refused(tmp_path, first, other):
+    rows = [{first: 'a', other: f'q{i // 2}', 'correct': True} for i in range(3)]
+    same = read_results(write(tmp_path / 'rows.jsonl', rows[:2]))
+    assert evidence(same) == [('a', 2, 2)]
+    said = f"rows.jsonl, line 3: {first} is 'a' as in .*, line 1, but {other} is 'q1' and not 'q0'; keep the one"
+    with pytest.raises(ValueError, match=said):
+        read_results(write(tmp_path / 'rows.jsonl', rows))

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from t2jax.plotting.questions import questions_html, read_asked
+from t2jax.plotting.questions import english_html, questions_html, read_asked
 from t2jax.tasks.questions import Question, write_questions
 
 SIZES = {'small': 1e3, 'large': 1e5}
@@ -39,6 +39,13 @@ def test_everything_is_said_of_each_task(workdir):
     assert '12 to 12, median 12' in html
 
 
+def test_the_tasks_for_models_of_english_are_shown_too():
+    html = english_html()
+    for name in ('simple_knowledge', 'multi_step_arithmetic', 'commonsense_causal', 'spatial_reasoning'):
+        assert f'10 questions of {name}' in html
+    assert html.count('<td class="n">1,000</td>') == 4 and html == english_html()
+
+
 def test_a_study_of_another_time_says_what_it_has(workdir):
     (workdir / 'questions.csv').unlink()
     (workdir / 'data' / 'contamination.json').unlink()
@@ -51,4 +58,11 @@ def test_a_study_of_another_time_says_what_it_has(workdir):
 def test_a_damaged_file_is_named(workdir):
     (workdir / 'questions.csv').write_text('run,params\nx,1\n')
     with pytest.raises(ValueError, match='questions.csv'):
+        read_asked(workdir)
+
+
+@pytest.mark.parametrize('text', ['[{"task": ', '[{"task": "sums"}]', '{}'])
+def test_damaged_counts_are_named(workdir, text):
+    (workdir / 'data' / 'contamination.json').write_text(text)
+    with pytest.raises(ValueError, match='contamination.json is not .*; delete it and run the data stage again'):
         read_asked(workdir)

@@ -171,6 +171,13 @@ def test_questions_that_do_not_fit_or_cannot_be_encoded_are_named():
         encode_questions([*questions, Question('q-3', 'c', 'a')], WORDS, 0)
 
 
+def test_a_text_of_nothing_has_no_tokens(vocabulary):
+    (found,) = vocabulary.encode_with_ends([''])
+    assert [part.tolist() for part in found] == [[], []]
+    with pytest.raises(ValueError, match="question 'q' has an answer that tokenizes to nothing"):
+        encode_questions([Question('q', '', '')], vocabulary, vocabulary.end_id)
+
+
 def test_answers_that_only_a_grader_reads_get_no_tokens():
     encoded = encode_questions([Question('q', 'a b', 'assert f() == 1')], WORDS, 0, scored=False)
     assert parts(encoded) == ([0, 1, 2], [])

@@ -25,6 +25,8 @@ def test_odd_separators_within_a_text_end_no_line(tmp_path):
         ('{"id": "x", "prompt": "a", "answer": "b", "c": 1}', 'line 1 is not a JSON object with id, prompt and answer'),
         ('{"id": "x", "prompt": "a", "answer": "b"}\n["x"]', 'line 2 is not a JSON object'),
         ('not json', 'line 1 is not a JSON object'),
+        ('{"id": "x", "prompt": "a\\ud83d", "answer": "b"}', 'line 1 is not a JSON object of Unicode text'),
+        ('[' * 100_000, 'line 1 is not a JSON object'),
         ('{"id": "x", "prompt": "a", "answer": "b"}\n' * 2, "line 2 repeats the id 'x'"),
         ('', 'holds no questions'),
     ],

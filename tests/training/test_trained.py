@@ -60,10 +60,25 @@ def test_what_is_no_model_or_not_whole_is_refused(run, variant, tmp_path):
         open_trained(tmp_path / 'model', step=3)
     with pytest.raises(FileExistsError, match='is not empty; give a new folder'):
         save_imported(tmp_path / 'model', about(variant), params)
+    for name in ('', '../up', '.hidden', 'a/b'):
+        with pytest.raises(ValueError, match='has to do as the name of a folder'):
+            save_imported(tmp_path / 'other', about(variant, name=name), params)
+    assert not (tmp_path / 'other').exists()
     other = json.loads((tmp_path / 'model' / 'model.json').read_text()) | {'kind': 'strange'}
     (tmp_path / 'model' / 'model.json').write_text(json.dumps(other))
     with pytest.raises(ValueError, match=r"model.json does not fit Imported: \['kind'\]"):
         open_trained(tmp_path / 'model')
+
+
+def test_an_interrupted_import_is_done_again(variant, tmp_path):
+    params = transformer.init_params(variant, jax.random.key(0))
+    save_imported(tmp_path / 'model', about(variant), params)
+    (tmp_path / 'model' / 'model.json').unlink()  # as a kill before the last line leaves it
+    with pytest.raises(FileNotFoundError):
+        open_trained(tmp_path / 'model')
+    other = transformer.init_params(variant, jax.random.key(1))
+    save_imported(tmp_path / 'model', about(variant), other)
+    assert same(open_trained(tmp_path / 'model').load(make_mesh(jax.devices()[:1])), other)
 
 
 def test_damaged_params_are_noticed(variant, tmp_path):
