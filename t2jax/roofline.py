@@ -1,7 +1,7 @@
 """What a training or decode step must hold, compute and move on each device, worked out from its shapes.
 
 Estimates, to choose a layout by before anything is compiled; `t2jax compile` puts XLA's own memory figure beside them.
-Letters: d width, e width of keys, F hidden, V vocabulary, L layers, P stored params; t tokens of one device at a time.
+Letters: d width, q width of queries, e width of keys, F hidden, m matrices of a feed-forward (3 with SwiGLU), V vocabulary, L layers, P stored params; t tokens of one device at a time.
 """
 
 from dataclasses import dataclass
@@ -60,15 +60,25 @@ def train_memory(model: ModelConfig, recipe: Recipe, layout: Layout, devices: in
 def kept_bytes(model: ModelConfig, remat: str) -> int:
     """Count what one layer keeps of one token for the backward pass, as found in XLA's programs.
 
-    Without remat: inputs and outputs of norms, rotary, products and gates, 8 d + 4 e + 4 F values, and in f32 three for
-    each that is normalised, 9 d + 3 e. With 'dots' the products' outputs, 4 d + 2 e + 2 F; with 'layer' its input, d.
+    Without remat: `_values`, and in f32 three for each that is normalised, 6 d, and 3 q + 3 e with QK-norm. With 'dots'
+    the layer's input and the products' outputs, 3 d + q + 2 e + (m - 1) F; with 'layer' its input, d.
     """
-    width, d, e, hidden = _width(model), model.d_model, model.d_kv, model.d_hidden
+    width, d, q, e = _width(model), model.d_model, model.d_q, model.d_kv
     return {
-        'none': width * (8 * d + 4 * e + 4 * hidden) + F32 * (9 * d + 3 * e),
-        'dots': width * (4 * d + 2 * e + 2 * hidden),
+        'none': width * _values(model) + F32 * (6 * d + (3 * (q + e) if model.qk_norm else 0)),
+        'dots': width * (3 * d + q + 2 * e + (model.mlp_matrices - 1) * model.d_hidden),
         'layer': width * d,
     }[remat]
+
+
+def _values(model: ModelConfig) -> int:
+    """Count the inputs and outputs of norms, rotary, products and gates of one layer and token.
+
+    4 d + 3 q + 3 e + 2 (m - 1) F, and q + e with QK-norm; of OpenLM's decoder, 8 d + 4 e + 4 F.
+    """
+    d, q, e = model.d_model, model.d_q, model.d_kv
+    heads = (4 if model.qk_norm else 3) * (q + e)
+    return 4 * d + heads + 2 * (model.mlp_matrices - 1) * model.d_hidden
 
 
 def train_roofline(
@@ -78,8 +88,7 @@ def train_roofline(
 
     compute: the exact FLOPs of the step, and of what remat does again. memory: the weights in the compute type once a
     forward and twice a backward pass of every microbatch; gradients in f32 and their running sum; 28 bytes of optimizer
-    per param; what layers keep, and the 8 d + 4 e + 4 F values between their operations, written and read in every
-    pass; logits and their gradient likewise.
+    per param; what layers keep, and the values between their operations (`_values`), written and read in every pass; logits and their gradient likewise.
     """
     width, sequences = _width(model), recipe.batch_sequences
     forward = costs.forward_flops(model, sequences, recipe.sequence_length)
@@ -92,8 +101,7 @@ def train_roofline(
     passes = 2 if layout.remat == 'none' else 3
     weights = layout.microbatches * (passes + 1) * width * costs.count_params(model) / layout.tensor
     updates = (3 * layout.microbatches * F32 + 7 * F32) * stored / parts
-    values = width * (8 * model.d_model + 4 * model.d_kv + 4 * model.d_hidden)
-    layers = model.n_layers * 2 * (kept_bytes(model, layout.remat) + passes * values)
+    layers = model.n_layers * 2 * (kept_bytes(model, layout.remat) + passes * width * _values(model))
     logits = 2 * (F32 + width) * model.vocab / layout.tensor
     moved = weights + updates + _tokens(recipe, layout, devices) * (layers + logits)
     return Roofline(flops / devices / chip.flops, moved / chip.bandwidth, link_bytes / chip.link)

@@ -114,8 +114,8 @@ def _tokenizer(trained: 'Trained', given: Path | None, folder: Path) -> tuple[Pa
     from t2jax.evaluation.vocabularies import open_vocabulary
 
     path = trained.tokenizer if given is None else given
-    words = trained.folder.parent.parent / 'data' / 'vocabulary.json'
-    if path is None and (trained.imported or not words.exists()):
+    words = trained.workdir / 'data' / 'vocabulary.json' if trained.workdir else None
+    if path is None and not (words and words.exists()):
         return None, trained.imported.end if trained.imported else None
     vocabulary = open_vocabulary(trained, given)
     if path is not None and path.suffix != '.json':

@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,10 +107,10 @@ def run_score(options: argparse.Namespace) -> None:
         raise ValueError(
             f'two checkpoints are called {twice[0]!r}, and would share a file; score them into two folders'
         )
-    work = []
+    find, work = cache(find_questions), []
     for trained in opened:
-        vocabulary, run = open_vocabulary(trained, options.tokenizer), None if trained.imported else trained.folder
-        tasks = [find_questions(task, run) for task in options.task]
+        vocabulary = open_vocabulary(trained, options.tokenizer)
+        tasks = [find(task, trained.workdir) for task in options.task]
         names = [found.task for found in tasks]
         if len(set(names)) < len(names):
             raise ValueError(f'of the tasks {", ".join(names)} two would share a file; rename one, or score them apart')
@@ -143,7 +144,8 @@ def run_contamination(options: argparse.Namespace) -> None:
     write = csv.writer(out, lineterminator='\n')
     write.writerow(['task', 'question', 'ngrams', 'seen', 'seen_with_answer'])
     results = []
-    for found in [find_questions(task, Path(options.shards).parent.parent / 'runs' / '-') for task in options.task]:
+    workdir = Path(options.shards).absolute().parents[1]  # of a study, its tokens are in WORKDIR/data/tokens
+    for found in [find_questions(task, workdir) for task in options.task]:
         with LateBar('tok', found.task, shown=not options.json) as bar:
             result = find(found, shards, vocabulary, options.n, bar.progress)
         write.writerows([result.task, *row] for row in result.rows)

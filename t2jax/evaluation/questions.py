@@ -1,6 +1,6 @@
 """Find the questions that a user asks for by name.
 
-NAME            a task of the study that the run belongs to, or one of `tasks.catalogue`: generated, or read from TFDS
+NAME            a task of the study, or one of `tasks.catalogue`: generated, or read from TFDS
 NAME:FILE       rows of that task's published data, JSON lines
 FILE.jsonl      questions: id, prompt, answer on each line
 """
@@ -29,12 +29,12 @@ class Found:
     ends: Sequence[str] = ()
 
 
-def find_questions(name: str, run: epath.PathLike | None = None) -> Found:
-    """Return the questions of a name as above, `run` being the folder of a run that may belong to a study.
+def find_questions(name: str, workdir: epath.PathLike | None = None) -> Found:
+    """Return the questions of a name as above, `workdir` being that of a study, perhaps.
 
     Raises ValueError or OSError, one sentence, for a name that nothing has and for files that hold no questions.
     """
-    of_study = None if run is None else _absolute(run).parent.parent / 'data' / 'questions'
+    of_study = None if workdir is None else epath.Path(workdir) / 'data' / 'questions'
     if of_study is not None and (of_study / f'{name}.jsonl').exists():
         path = of_study / f'{name}.jsonl'
         return Found(name, read_questions(path), str(path), ends=('.',))  # its answers end so
@@ -51,11 +51,6 @@ def find_questions(name: str, run: epath.PathLike | None = None) -> Found:
         f'there is no task {name!r}; name {", ".join([*own, *TASKS])}, with :FILE for rows of your own where it is '
         'read, or a .jsonl file of questions'
     )
-
-
-def _absolute(folder: epath.PathLike) -> epath.Path:
-    path = epath.Path(folder)
-    return path if '://' in str(folder) else path.absolute()
 
 
 def _of_catalogue(name: str, file: str) -> Found:

@@ -84,7 +84,7 @@ def sample(
 
 def _prepare(request: Request, trained: Trained) -> tuple[Job, Material, EncodedQuestions]:
     """Check a request, load the params, and say what is to be drawn."""
-    found = find_questions(request.task, None if trained.imported else trained.folder)
+    found = find_questions(request.task, trained.workdir)
     grader, questions = request.grader or found.grader, found.questions
     if grader not in GRADERS:
         raise ValueError(f'there is no grader {grader!r}; use {", ".join(GRADERS)}')

@@ -17,13 +17,13 @@ def open_vocabulary(trained: Trained, tokenizer: epath.PathLike | None = None) -
     Raises ValueError where there is none, where it has more tokens than the model or far fewer, and where it is not the
     one that the run's tokens were made with, or another one than the folder's own.
     """
-    of_study = trained.folder.parent.parent / 'data' / 'vocabulary.json'
+    words = trained.workdir / 'data' / 'vocabulary.json' if trained.workdir else None
     path = trained.tokenizer if tokenizer is None else epath.Path(tokenizer)
     known, size = trained.vocabulary, trained.model.vocab
     if path is None:
-        if trained.imported is not None or not of_study.exists():
+        if words is None or not words.exists():
             raise ValueError(f'{trained.folder} has no vocabulary beside it; give its tokenizer with --tokenizer')
-        path, vocabulary = of_study, load_vocabulary(of_study)
+        path, vocabulary = words, load_vocabulary(words)
     elif known is not None:
         vocabulary = FileVocabulary(path, known['vocabulary_size'], known['end_id'])
     else:

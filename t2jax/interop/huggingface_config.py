@@ -98,7 +98,8 @@ def _number(path: Path, name: str, found: Any) -> float:
 def read_model(config: dict[str, Any], path: Path, compute_dtype: str) -> tuple[ModelConfig, bool, int]:
     """Return the model that a config.json describes, whether its head is tied to the embedding, and its context.
 
-    The context is what it sees whole: max_position_embeddings, or Mistral's window where that is shorter. Raises ValueError, naming the field, for a family or a function that t2jax does not have.
+    The context is what it sees whole: max_position_embeddings, or Mistral's window where that is shorter. Raises
+    ValueError, naming the field, for a family or a function that t2jax does not have.
     """
     family = config.get('model_type')
     if family not in FAMILIES:

@@ -9,6 +9,7 @@ from typing import Any
 
 from t2jax.config import read_json
 from t2jax.data.tokenizers import END_TOKENS, FileVocabulary
+from t2jax.interop.special_tokens import first_of_template
 
 ABOUT = 't2jax.json'  # beside the weights that `huggingface_export` writes: what the other files cannot say
 AGAIN = 'download it again'
@@ -93,17 +94,5 @@ def _from_files(
 
     adds = settings.get('add_bos_token')
     if adds is None:
-        return _first_token(read_object(folder / 'tokenizer.json').get('post_processor')), text_of('eos')
+        return first_of_template(read_object(folder / 'tokenizer.json').get('post_processor')), text_of('eos')
     return text_of('bos') if adds else None, text_of('eos')
-
-
-def _first_token(processor: dict[str, Any] | None) -> str | None:
-    """Return the special token that a post-processor of a tokenizer.json puts before a text, or None."""
-    kind = processor['type'] if processor else None
-    if kind == 'Sequence':
-        return next(filter(None, map(_first_token, processor['processors'])), None)
-    if kind in ('BertProcessing', 'RobertaProcessing'):
-        return processor['cls'][0]
-    if kind == 'TemplateProcessing' and processor['single'] and 'SpecialToken' in processor['single'][0]:
-        return processor['single'][0]['SpecialToken']['id']
-    return None

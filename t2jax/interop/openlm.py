@@ -102,7 +102,11 @@ def _read_state(path: Path) -> dict[str, Any]:
     twice = [str(original) for original, key, _ in bare if times[key] > 1]
     if twice:
         raise ValueError(f'{path} has weights twice, wrapped and not: {_some(twice)}; save one model alone')
-    odd = [f'{key} ({_kind(value)})' for _, key, value in bare if not _is_weights(value)]
+    odd = [
+        f'{key} ({getattr(value, "dtype", None) or type(value).__name__})'
+        for _, key, value in bare
+        if not _is_weights(value)
+    ]
     if odd:
         raise ValueError(
             f'{path} has what is no dense tensor of floats: {_some(odd)}; save the model.state_dict() alone'
@@ -113,20 +117,8 @@ def _read_state(path: Path) -> dict[str, Any]:
 def _is_weights(value: Any) -> bool:
     import torch
 
-    return (
-        isinstance(value, torch.Tensor)
-        and value.layout is torch.strided
-        and value.device.type == 'cpu'  # tensors without numbers are on another
-        and value.is_floating_point()
-    )
-
-
-def _kind(value: Any) -> str:
-    import torch
-
-    if not isinstance(value, torch.Tensor):
-        return type(value).__name__
-    return ' '.join(str(part).removeprefix('torch.') for part in (value.dtype, value.layout, value.device))
+    dense = isinstance(value, torch.Tensor) and value.layout is torch.strided
+    return dense and value.device.type == 'cpu' and value.is_floating_point()  # the device meta has no numbers
 
 
 def _read_config(path: Path, state: Mapping[str, Any], heads: int | None, compute_dtype: str) -> ModelConfig:

@@ -88,10 +88,11 @@ def _check_same(ids: dict[str, Any], first: dict[str, Any], question: str, where
     """Raise ValueError where two samples of one question differ in what else may name a question."""
     for name in ids.keys() & first.keys():
         if ids[name] != first[name]:
+            shown = (repr(str(value)[:40]) for value in (ids[question], ids[name], first[name]))
             raise ValueError(
-                f'{where}: {question} is {str(ids[question])[:40]!r} as in {before}, but {name} is '
-                f'{str(ids[name])[:40]!r} and not {str(first[name])[:40]!r}; keep the one of {question} and {name} that '
-                'names the question'
+                '{}: {} is {} as in {}, but {} is {} and not {}; keep that field which names the question'.format(
+                    where, question, next(shown), before, name, *shown
+                )
             )
 
 

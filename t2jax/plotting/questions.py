@@ -67,7 +67,7 @@ def questions_html(asked: Asked) -> str:
 def english_html() -> str:
     """Write the section about the generated tasks of the catalogue, which models of English text are asked."""
     summaries = {name: summarize(task.generate()) for name, task in TASKS.items() if task.generate}
-    words = '<p>Not asked here: the same four kinds of question for models of English text (<span class="file">t2jax score</span>).</p>'
+    words = '<p>Not asked in this study: four kinds of question for models of English text, by `t2jax score`.</p>'
     return words + _lengths(summaries) + ''.join(_sample(task, summary) for task, summary in summaries.items())
 
 

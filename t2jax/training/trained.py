@@ -52,6 +52,11 @@ class Trained:
     imported: Imported | None = field(default=None, repr=False)
     vocabulary: Mapping[str, Any] | None = field(default=None, repr=False)
 
+    @property
+    def workdir(self) -> epath.Path | None:
+        """Return the folder of the study or grid that a run lies in; None for an import."""
+        return None if self.imported else self.folder.parent.parent
+
     def load(self, mesh: Mesh) -> transformer.Params:
         """Read the params onto a mesh; raises FileNotFoundError or ValueError where they are missing or damaged."""
         if self.imported is None:
@@ -65,7 +70,7 @@ def open_trained(folder: epath.PathLike, step: int | None = None) -> Trained:
 
     Raises FileNotFoundError where there is none or the run is not finished, ValueError for a step of an imported model.
     """
-    folder = epath.Path(folder)
+    folder = epath.Path(folder) if '://' in str(folder) else epath.Path(folder).absolute()
     found = [folder / name for name in TOKENIZERS if (folder / name).exists()]
     tokenizer = found[0] if found else None
     if (folder / MODEL).exists():

@@ -200,9 +200,9 @@ def test_a_model_trained_without_a_first_token_is_scored_without(run, tmp_path):
 
 
 def test_names_of_tasks(run, tmp_path):
-    assert find_questions('count', run).ends == ('.',)
+    assert find_questions('count', run.parent.parent).ends == ('.',)
     with pytest.raises(ValueError, match="there is no task 'nope'; name count, lambada, arc_easy"):
-        find_questions('nope', run)
+        find_questions('nope', run.parent.parent)
     with pytest.raises(ValueError, match='spatial_reasoning is generated and reads no file'):
         find_questions('spatial_reasoning:x.jsonl')
     with pytest.raises(FileNotFoundError, match='no question file x.jsonl'):

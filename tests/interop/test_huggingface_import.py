@@ -6,7 +6,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from a_checkpoint import FAMILIES, change, check_same, make, our_logits, their_logits
+from a_checkpoint import FAMILIES, TOKENS, change, check_same, make, our_logits, their_logits
 
 from t2jax.data.tokenizers import train_vocabulary
 from t2jax.interop.huggingface_import import import_huggingface
@@ -132,12 +132,14 @@ def test_computed_buffers_of_old_files_are_not_weights(tmp_path):
     check_same(their_logits(model), our_logits(about.model, params))
 
 
-def test_a_window_as_long_as_the_context_is_none(tmp_path):
-    model = make('mistral')
+@pytest.mark.parametrize('window', [64, 48, 20])
+def test_within_the_window_it_is_the_same_function(tmp_path, window):
+    model = make('mistral', sliding_window=window)
     model.save_pretrained(tmp_path)
-    change(tmp_path, sliding_window=48)
     about, params, _ = import_huggingface(tmp_path, None)
-    check_same(their_logits(model), our_logits(about.model, params))
+    assert about.context == min(window, 48)
+    tokens = TOKENS[:, : about.context]
+    check_same(their_logits(model, tokens), our_logits(about.model, params, tokens))
 
 
 @pytest.fixture(scope='module')
@@ -155,6 +157,13 @@ TEMPLATE = {
 }
 BYTES = {'type': 'ByteLevel', 'add_prefix_space': False, 'trim_offsets': True, 'use_regex': True}
 END = '<|endoftext|>'
+ROBERTA = {
+    'type': 'RobertaProcessing',
+    'sep': ['b', 66],
+    'cls': ['a', 65],
+    'trim_offsets': True,
+    'add_prefix_space': True,
+}
 
 
 @pytest.mark.parametrize(
@@ -166,6 +175,9 @@ END = '<|endoftext|>'
         ('llama-tied', {'bos_token': 'a', 'eos_token': {'content': 'b'}}, TEMPLATE, END, 'b'),
         ('llama-tied', None, {'type': 'Sequence', 'processors': [BYTES, TEMPLATE]}, END, None),
         ('llama-tied', {'bos_token': END}, BYTES, None, None),
+        ('llama-tied', None, ROBERTA, 'a', None),
+        ('llama-tied', None, ROBERTA | {'type': 'BertProcessing'}, 'a', None),
+        ('llama-tied', None, {'type': 'Sequence', 'processors': [BYTES, ROBERTA]}, 'a', None),
         ('qwen2', {'bos_token': None, 'eos_token': END}, None, None, END),
         ('neox-parallel', None, None, None, None),
         ('neox-parallel', {'bos_token': 'a', 'eos_token': 'b'}, None, None, 'b'),
@@ -192,6 +204,79 @@ def test_an_end_that_only_its_id_tells_is_found(tmp_path, tokenizer):
     assert vocab[import_huggingface(tmp_path, None)[0].end] == 66
     (tmp_path / 'special_tokens_map.json').write_text('{"eos_token": "<|endoftext|>"}')
     assert import_huggingface(tmp_path, None)[0].end == END
+
+
+@pytest.mark.parametrize(('vocab', 'is_refused'), [(1294, False), (1295, True)])
+def test_a_tokenizer_much_smaller_than_the_model_is_refused(tmp_path, tokenizer, vocab, is_refused):
+    size = len(json.loads(tokenizer.read_text())['model']['vocab'])
+    make('qwen2', vocab_size=vocab - 270 + size).save_pretrained(tmp_path)
+    shutil.copyfile(tokenizer, tmp_path / 'tokenizer.json')
+    if is_refused:
+        with pytest.raises(ValueError, match='tokens and the model in .* more than padding adds; they do not belong'):
+            import_huggingface(tmp_path, None)
+    else:
+        assert import_huggingface(tmp_path, None)[0].model.vocab == vocab - 270 + size
+
+
+@pytest.mark.parametrize(
+    ('name', 'content'),
+    [
+        ('tokenizer.json', '{"model": null}'),
+        ('tokenizer.json', '[1]'),
+        ('tokenizer.json', '[' * 100_000),
+        ('tokenizer_config.json', '[' * 100_000),
+        ('special_tokens_map.json', '[1]'),
+        ('t2jax.json', '{"bos": 5}'),
+        ('t2jax.json', '{"bos": null, "end": ["b"]}'),
+    ],
+)
+def test_damaged_files_of_a_tokenizer_are_named(tmp_path, tokenizer, name, content):
+    make('qwen2', vocab_size=300).save_pretrained(tmp_path)
+    shutil.copyfile(tokenizer, tmp_path / 'tokenizer.json')
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=name):
+        import_huggingface(tmp_path, None)
+
+
+def test_added_tokens_that_are_none_are_refused(tmp_path, tokenizer):
+    make('qwen2', vocab_size=300).save_pretrained(tmp_path)
+    content = json.loads(tokenizer.read_text()) | {'added_tokens': [1]}
+    (tmp_path / 'tokenizer.json').write_text(json.dumps(content))
+    with pytest.raises(ValueError, match='tokenizer.json is not a tokenizer'):
+        import_huggingface(tmp_path, None)
+
+
+@pytest.mark.parametrize('ids', [[[1]], [], 'a', -1, 299, 10**30, True])
+def test_ids_of_no_token_end_nothing(tmp_path, tokenizer, ids):
+    make('qwen2', vocab_size=300).save_pretrained(tmp_path)
+    shutil.copyfile(tokenizer, tmp_path / 'tokenizer.json')
+    change(tmp_path, eos_token_id=ids)
+    assert import_huggingface(tmp_path, None)[0].end is None
+
+
+@pytest.mark.parametrize(
+    ('name', 'said', 'sentence'),
+    [
+        ('tokenizer_config.json', {'eos_token': '<eos>'}, 'no token <eos> .* as eos_token in .*tokenizer_config.json'),
+        ('t2jax.json', {'end': '<eos>'}, 'no token <eos> to end a document with; .* as end in .*t2jax.json'),
+    ],
+)
+def test_an_end_that_the_tokenizer_lacks_is_refused(tmp_path, tokenizer, name, said, sentence):
+    make('qwen2', vocab_size=300).save_pretrained(tmp_path)
+    shutil.copyfile(tokenizer, tmp_path / 'tokenizer.json')
+    (tmp_path / name).write_text(json.dumps(said))
+    with pytest.raises(ValueError, match=sentence):
+        import_huggingface(tmp_path, None)
+
+
+def test_the_source_tells_revisions_apart(tmp_path):
+    sources = []
+    for seed in (0, 0, 1):
+        folder = tmp_path / 'model'
+        make('qwen2', seed).save_pretrained(folder)
+        sources.append(import_huggingface(folder, None)[0].source)
+        shutil.rmtree(folder)
+    assert sources[0] == sources[1] != sources[2]
 
 
 def test_a_tokenizer_larger_than_the_model_is_refused(llama, tokenizer):

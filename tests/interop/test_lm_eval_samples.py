@@ -13,7 +13,6 @@ from made_results import evidence, write
 from t2jax.interop.collect import find_files
 from t2jax.interop.results import read_results
 
-
 ODD = 'arguments, resps or filtered_resps are not as lm-eval 0.4.13 writes them'
 
 

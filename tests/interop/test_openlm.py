@@ -226,17 +226,20 @@ FAULTS = {
     'bias': (lambda s: s.update({'norm.bias': torch.zeros(WIDTH)}), r'it has beyond it 1 \(norm\.bias\)$'),
     'many': (
         lambda s: s.update({f'more.{i}': torch.zeros(1) for i in range(20)}),
-        r'beyond it 20 \(more\.0, .*more\.7, \.\.\.\)$',
+        r'beyond it 20 \(more\.0-19\)$',
     ),
     'shape': (
         lambda s: s.update({'layers.0.attention.in_proj.weight': torch.zeros(WIDTH, 3 * WIDTH)}),
-        r'another shape or kind 1 \(layers\.0\.attention\.in_proj\.weight \(torch\.float32 \[32, 96\], not \[96, 32\]',
+        r'another shape 1 \(layers\.0\.attention\.in_proj\.weight \(\[32, 96\], not \[96, 32\]',
     ),
     'integers': (
         lambda s: s.update({'norm.weight': torch.ones(WIDTH, dtype=torch.int8)}),
-        r'norm\.weight \(torch\.int8 \[32\], not \[32\]',
+        r'no dense tensor of floats: 1 \(norm\.weight \(torch\.int8\)\); save',
     ),
-    'no tensor': (lambda s: s.update({'norm.weight': 3}), r'norm\.weight \(int, not \[32\]'),
+    'no tensor': (
+        lambda s: s.update({'norm.weight': 3}),
+        r'no dense tensor of floats: 1 \(norm\.weight \(int\)\); save',
+    ),
     'nan': (lambda s: s['output.weight'][3].fill_(float('nan')), r'not finite in 1 \(output\.weight\)'),
     'infinity': (lambda s: s['layers.0.ffn_norm.weight'].fill_(float('inf')), 'not finite in 1'),
     'twice': (
@@ -266,7 +269,7 @@ FAULTS = {
     ),
     'buffers of integers': (
         lambda s: [s.update({name: value.int()}) for name, value in s.items() if 'inv_freq' in name],
-        'rotary buffers 3 .* not of floats',
+        r'no dense tensor of floats: 3 \(layers\.0-2\.attention\.pos_embed\.inv_freq \(torch\.int32\)\)',
     ),
 }
 
@@ -281,10 +284,45 @@ def test_a_model_that_is_not_whole_is_refused_by_name(write, fault):
     assert 'epoch_1.pt' in str(caught.value) and '\n' not in str(caught.value)
 
 
+ODD = {
+    'meta': lambda value: value.to('meta'),
+    'sparse': lambda value: value.to_sparse(),
+    'complex': lambda value: value.to(torch.complex64),
+    'a number': lambda value: np.float64(1.5),
+    'a namespace': lambda value: argparse.Namespace(shape=tuple(value.shape), dtype=value.dtype),
+    'a list': lambda value: value.tolist(),
+}
+
+
+@pytest.mark.parametrize('odd', ODD)
+@pytest.mark.parametrize(
+    'name', ['tok_embeddings.weight', 'layers.0.feed_forward.w3.weight', 'layers.0.attention.pos_embed.inv_freq']
+)
+def test_what_is_no_dense_tensor_of_floats_is_refused_by_name(write, name, odd):
+    state = OpenLM().state_dict()
+    state[name] = ODD[odd](state[name])
+    with pytest.raises(
+        ValueError, match=rf'epoch_1\.pt has what is no dense tensor of floats: 1 \({re.escape(name)} \('
+    ):
+        import_openlm(write(state))
+
+
+def test_parameters_that_want_gradients_are_weights(write):
+    model = OpenLM()
+    state = {name: nn.Parameter(value) for name, value in model.state_dict().items()}
+    is_close(*import_openlm(write(state)), theirs(model))
+
+
+def test_layers_of_the_same_fault_are_told_as_runs(write):
+    state = {name: value for name, value in OpenLM().state_dict().items() if 'ffn_norm' not in name}
+    with pytest.raises(ValueError, match=r'it misses 3 \(layers\.0-2\.ffn_norm\.weight\)$'):
+        import_openlm(write(state))
+
+
 def test_all_faults_come_in_one_sentence(write):
     state = renamed(OpenLM().state_dict(), 'norm.weight', 'final.weight')
     state['output.weight'] = torch.zeros(VOCAB + 1, WIDTH)
-    sentence = r'it misses 1 \(norm\.weight\); it has beyond it 1 \(final\.weight\); it has of another .* 1 \(output'
+    sentence = r'it misses 1 \(norm\.weight\); it has beyond it 1 \(final\.weight\); it has of another shape 1 \(output'
     with pytest.raises(ValueError, match=sentence):
         import_openlm(write(state))
 
