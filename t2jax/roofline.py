@@ -1,7 +1,8 @@
 """What a training or decode step must hold, compute and move on each device, worked out from its shapes.
 
 Estimates, to choose a layout by before anything is compiled; `t2jax compile` puts XLA's own memory figure beside them.
-Letters: d width, q width of queries, e width of keys, F hidden, m matrices of a feed-forward (3 with SwiGLU), V vocabulary, L layers, P stored params; t tokens of one device at a time.
+Letters: d width, q width of queries, e width of keys, F hidden, m matrices of a feed-forward (SwiGLU: 3), V vocabulary,
+L layers, P stored params; t tokens of one device at a time.
 """
 
 from dataclasses import dataclass
@@ -88,7 +89,8 @@ def train_roofline(
 
     compute: the exact FLOPs of the step, and of what remat does again. memory: the weights in the compute type once a
     forward and twice a backward pass of every microbatch; gradients in f32 and their running sum; 28 bytes of optimizer
-    per param; what layers keep, and the values between their operations (`_values`), written and read in every pass; logits and their gradient likewise.
+    per param; what layers keep, and the values between their operations (`_values`), written and read in every pass;
+    logits and their gradient likewise.
     """
     width, sequences = _width(model), recipe.batch_sequences
     forward = costs.forward_flops(model, sequences, recipe.sequence_length)

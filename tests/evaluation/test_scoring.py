@@ -33,11 +33,12 @@ def run(tmp_path_factory):
 @pytest.fixture
 def small_batches(monkeypatch):
     """Batches of 64 slots, saved after each."""
-    likelihood._score.clear_cache()
+    compiled = likelihood._score
+    compiled.clear_cache()
     monkeypatch.setattr(likelihood, 'BLOCK_BYTES', 2**10)
     monkeypatch.setattr(scoring, 'SAVE_SECONDS', -1)
     yield
-    likelihood._score.clear_cache()
+    compiled.clear_cache()
 
 
 def score(run, out, questions=MANY, progress=lambda *_: None):
@@ -87,8 +88,11 @@ class Killed(Exception):
     pass
 
 
-def test_an_interrupted_job_goes_on_and_ends_in_the_same_bytes(run, tmp_path, small_batches):
+def test_an_interrupted_job_goes_on_and_ends_in_the_same_bytes(run, tmp_path, small_batches, monkeypatch):
+    batches, score_batch = [], likelihood._score
+    monkeypatch.setattr(likelihood, '_score', lambda *a, **k: batches.append(1) or score_batch(*a, **k))
     score(run, tmp_path / 'whole')
+    once = len(batches)
     stops, news = 0, []
 
     def progress(done, total, resumed):
@@ -98,6 +102,7 @@ def test_an_interrupted_job_goes_on_and_ends_in_the_same_bytes(run, tmp_path, sm
 
     while True:
         news.clear()
+        batches.clear()
         try:
             score(run, tmp_path / 'cut', progress=progress)
             break
@@ -106,6 +111,7 @@ def test_an_interrupted_job_goes_on_and_ends_in_the_same_bytes(run, tmp_path, sm
             part = tmp_path / 'cut' / 'small' / 'about' / 'many.part'
             assert part.exists() and not (part.parents[1] / 'many.csv').exists()
     assert stops == 4 and news[0][0] > 0 and news[0][1]
+    assert 0 < len(batches) < once  # what was scored is not scored again
     assert sum(done for done, _ in news) == len(MANY) and sum(done for done, resumed in news if not resumed) < len(MANY)
     contents = [(tmp_path / name / 'small' / 'many.csv').read_bytes() for name in ('whole', 'cut')]
     assert contents[0] == contents[1]
@@ -176,6 +182,13 @@ def test_models_that_cannot_be_scored_are_refused(run, tmp_path, capsys):
     assert 'large.json has 26' in said and '12; give the tokenizer that it was trained with' in said
     said = refused(capsys, 'score', run, *task, '--tokenizer', tmp_path / 'large.json')
     assert 'large.json has 26' in said and 'cannot be padded to 12' in said
+    save_imported(
+        tmp_path / 'b',
+        Imported(tokens=1e6, **about | {'model': dataclasses.replace(trained.model, vocab=400)}),
+        transformer.init_params(dataclasses.replace(trained.model, vocab=400), jax.random.key(0)),
+    )
+    said = refused(capsys, 'score', tmp_path / 'b', *task, '--tokenizer', tmp_path / 'large.json')
+    assert 'large.json has 26' in said and '400; give the tokenizer that it was trained with' in said
     assert 'two checkpoints are called' in refused(capsys, 'score', run, run, *task)
     with pytest.raises(ValueError, match='does not say how many tokens it was trained on; convert it with --tokens'):
         scoring.score(open_trained(tmp_path / 'a'), Found('t', MANY, 'made up'), WORDS, tmp_path / 'o')
