@@ -10,6 +10,7 @@ from a_checkpoint import FAMILIES, TOKENS, change, check_same, make, our_logits,
 
 from t2jax.data.tokenizers import train_vocabulary
 from t2jax.interop.huggingface_import import import_huggingface
+from t2jax.interop.huggingface_tokens import open_tokenizer
 from t2jax.models import transformer
 from t2jax.models.config import ModelConfig
 from t2jax.models.llama import LlamaConfig
@@ -216,6 +217,18 @@ def test_a_tokenizer_much_smaller_than_the_model_is_refused(tmp_path, tokenizer,
             import_huggingface(tmp_path, None)
     else:
         assert import_huggingface(tmp_path, None)[0].model.vocab == vocab - 270 + size
+
+
+@pytest.mark.parametrize(('size', 'is_refused'), [(42_000, False), (42_200, True)])
+def test_a_large_model_may_have_a_twentieth_of_its_tokens_as_padding(tmp_path, size, is_refused):
+    words = {f't{i}': i for i in range(40_000)}
+    content = {'version': '1.0', 'model': {'type': 'WordLevel', 'vocab': words, 'unk_token': 't0'}}
+    (tmp_path / 'tokenizer.json').write_text(json.dumps(content))
+    if is_refused:
+        with pytest.raises(ValueError, match='has 40000 tokens and the model in .* 42200, more than padding adds'):
+            open_tokenizer(tmp_path, size)
+    else:
+        assert len(open_tokenizer(tmp_path, size)) == 40_000
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,14 @@ def test_weights_that_are_not_finite_in_float32_are_refused_by_name(llama, value
 
 
 @pytest.mark.parametrize(
-    'name', ['model.layers.0.cross_attention.bias', 'model.layers.0.self_attention.bias', 'x.rotary_emb.inv_freq']
+    'name',
+    [
+        'model.layers.0.cross_attention.bias',
+        'model.layers.0.self_attention.bias',
+        'x.rotary_emb.inv_freq',
+        'x.model.rotary_emb.inv_freq',
+        'model.rotary_emb.inv_freq2',
+    ],
 )
 def test_a_weight_named_almost_like_a_buffer_is_a_weight(llama, name):
     edit(llama, **{name: np.zeros(3, np.float32)})

@@ -149,6 +149,6 @@ def test_samples_that_two_fields_name_apart_are_refused(tmp_path, first, other):
     rows = [{first: 'a', other: f'q{i // 2}', 'correct': True} for i in range(3)]
     same = read_results(write(tmp_path / 'rows.jsonl', rows[:2]))
     assert evidence(same) == [('a', 2, 2)]
-    said = f"rows.jsonl, line 3: {first} is 'a' as in .*, line 1, but {other} is 'q1' and not 'q0'; keep that field which names"
+    said = f"rows.jsonl, line 3: {first} is 'a' as in .*, line 1, but {other} is 'q1' and not 'q0'; keep that field"
     with pytest.raises(ValueError, match=said):
         read_results(write(tmp_path / 'rows.jsonl', rows))
