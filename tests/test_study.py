@@ -78,10 +78,13 @@ def test_a_study_leaves_what_the_readme_says(finished):
     assert header.startswith('run,task,params,tokens,train_flops,k,nll,pass_at_k,n_samples,pass_at_k_sampled')
     assert len((workdir / 'observations.csv').read_text().splitlines()) == 1 + 9 * 4 * 5
     assert len((workdir / 'losses.csv').read_text().splitlines()) == 1 + 9
+    assert len((workdir / 'questions.csv').read_text().splitlines()) == 1 + 9 * 4 * 16
+    overlap = {row['task']: row['any'] for row in json.loads((workdir / 'data' / 'contamination.json').read_text())}
+    assert overlap['knowledge'] == 16 and overlap['arithmetic'] == 0
     runs = sorted(path.name for path in (workdir / 'runs').iterdir())
     assert len(runs) == 9 and runs[0] == 'd12-2.0e09'
     run = workdir / 'runs' / runs[0]
-    left = {'config.json', 'metrics.jsonl', 'checkpoints', 'result.json', 'evaluation'}
+    left = {'config.json', 'tokens.json', 'metrics.jsonl', 'checkpoints', 'result.json', 'evaluation'}
     assert {p.name for p in run.iterdir()} == left
     tasks = {'knowledge.csv', 'arithmetic.csv', 'causal.csv', 'spatial.csv'}
     assert {p.name for p in (run / 'evaluation').iterdir()} == tasks | {'settings.json', 'text.json'}

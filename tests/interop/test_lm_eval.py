@@ -264,9 +264,9 @@ def test_an_empty_prompt_goes_on_from_the_end_of_a_document(ours):
     assert len(generate(ours, [''])[0]) > 0 and ours.prefix_token_id == ours.eot_token_id
 
 
-def test_texts_begin_with_what_the_model_was_imported_with(tmp_path, tokenizer, params, ours):
+def test_texts_begin_with_what_the_model_was_imported_with_where_told_to(tmp_path, tokenizer, params, ours):
     folder = save(tmp_path / 'begun', tokenizer, params, bos='a', end='<|endoftext|>')
-    begun, plain = T2jaxLM(str(folder)), T2jaxLM(str(folder), bos=False)
+    begun, plain = T2jaxLM(str(folder), bos=True), T2jaxLM(str(folder))  # its tokenizer.json puts nothing there
     (first,) = ours.tok_encode('a')
     assert begun.tok_encode('boat') == [first, *ours.tok_encode('boat')] and begun.prefix_token_id == first
     assert begun.tok_encode('boat', add_special_tokens=False) == plain.tok_encode('boat') == ours.tok_encode('boat')
@@ -326,10 +326,10 @@ def test_an_unknown_folder_is_refused(tmp_path):
         T2jaxLM()
 
 
-def test_a_tokenizer_bigger_than_the_models_vocabulary_is_refused(folder, tmp_path):
+def test_another_tokenizer_than_the_models_own_is_refused(folder, tmp_path):
     path = tmp_path / 'big.json'
     train_vocabulary(TEXT + [f'{i:04d}x{i * i}' for i in range(400)], 400, path, quiet=True)
-    with pytest.raises(ValueError, match=r'big\.json has 400 tokens and the model of .*tiny 320'):
+    with pytest.raises(ValueError, match=r'big\.json is not the tokenizer in .*tiny; leave --tokenizer out'):
         T2jaxLM(str(folder), tokenizer=str(path))
 
 
