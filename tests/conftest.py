@@ -1,6 +1,8 @@
 """Eight virtual CPU devices for every test, and a model small enough to compile in a second."""
 
+import gc
 import os
+from pathlib import Path
 
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('MPLBACKEND', 'Agg')
@@ -15,8 +17,22 @@ from t2jax.models.config import ModelConfig
 from t2jax.training.recipe import Recipe
 
 jax.config.update('jax_num_cpu_devices', 8)
+jax.config.update('jax_enable_compilation_cache', False)  # commands of other tests turn it on for all that follow
 settings.register_profile('t2jax', deadline=None)  # a loaded machine is not a failure
 settings.load_profile('t2jax')
+
+
+MAPS = Path('/proc/self/maps')
+MOST_MAPS = 20_000  # of the 65,530 that Linux grants a process; beyond them XLA crashes
+
+
+@pytest.fixture(autouse=True, scope='module')
+def forget_programs():
+    """Drop what is compiled once it takes too many memory maps: some for every program, and there are thousands."""
+    yield
+    if MAPS.exists() and MAPS.read_bytes().count(b'\n') > MOST_MAPS:
+        jax.clear_caches()
+        gc.collect()
 
 
 TINY = {'vocab': 12, 'd_model': 16, 'n_layers': 2, 'n_heads': 4, 'hidden_multiple': 8}
