@@ -17,7 +17,6 @@ from t2jax.models.config import ModelConfig
 from t2jax.training.recipe import Recipe
 
 jax.config.update('jax_num_cpu_devices', 8)
-jax.config.update('jax_enable_compilation_cache', False)  # commands of other tests turn it on for all that follow
 settings.register_profile('t2jax', deadline=None)  # a loaded machine is not a failure
 settings.load_profile('t2jax')
 
