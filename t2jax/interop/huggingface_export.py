@@ -87,7 +87,7 @@ def export_huggingface(
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    return f'{folder} is a {_ARCHITECTURES[family]} of transformers. {reason}'
+    return f'{folder}: transformers loads it as {_ARCHITECTURES[family]}. {reason}'
 
 
 def _family(model: ModelConfig) -> str:
