@@ -77,7 +77,7 @@ def test_transformers_computes_the_same_logits(exported):
     with torch.inference_mode():
         logits = theirs.eval()(torch.from_numpy(TOKENS)).logits.numpy()
     check_same(logits, our_logits(model, params))
-    assert said.startswith(f'{folder} is a {architecture} of transformers. ')
+    assert said.startswith(f'{folder}: transformers loads it as {architecture}. ')
 
 
 def test_the_reason_is_in_the_folder(exported):
