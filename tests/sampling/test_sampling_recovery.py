@@ -27,7 +27,7 @@ def task(tmp_path_factory):
     folder = tmp_path_factory.mktemp('study')
     rng = np.random.default_rng(0)
     prompts = [' '.join(map(str, rng.integers(1, 10, rng.integers(1, 9)))) for _ in range(50)]
-    questions = [Question(f'q{i}', prompt, f'{rng.integers(1, 10)} .') for i, prompt in enumerate(prompts)]
+    questions = [Question(f'q{i}', prompt, f' {rng.integers(1, 10)} .') for i, prompt in enumerate(prompts)]
     run = make_run(folder)
     write_questions(folder / 'data' / 'questions' / 'fifty.jsonl', questions)
     return run
