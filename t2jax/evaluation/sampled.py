@@ -31,7 +31,7 @@ from t2jax.laws.sequential import Plan
 from t2jax.mesh import make_mesh
 from t2jax.sampling.job import ALONE, Host, Job, Material, Progress, Sampling, run
 from t2jax.sampling.stops import ON_TOKEN
-from t2jax.sampling.work import MEMORY_SHARE, WIDTHS
+from t2jax.sampling.work import WIDTHS, usable_memory
 from t2jax.tasks.boundaries import EncodedQuestions, encode_questions
 from t2jax.tasks.graders import GRADERS
 from t2jax.tasks.questions import Question
@@ -39,7 +39,6 @@ from t2jax.training import checkpoint
 from t2jax.training.trained import Trained, open_trained
 
 COUNTS, RESULT = 'counts.csv', 'result.json'
-CPU_MEMORY = 2 * 2**30  # bytes, unless told
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def sample(
     job, material, encoded = _prepare(request, trained)
     index, count = jax.process_index(), jax.process_count()
     host = Host(index, count, partial(multihost_utils.sync_global_devices, 'samples')) if count > 1 else ALONE
-    memory = _memory(material.mesh.devices.flat[0]) if request.memory is None else request.memory
+    memory = usable_memory(material.mesh.devices.flat[0]) if request.memory is None else request.memory
     counts = run(job, material, folder, memory, progress, host)
     nll_Q = answer_nll(trained.model, material.params, encoded) if job.grader == 'exact' else None
     samples, right = int(counts.drawn.sum()), int(counts.right.sum())
@@ -187,11 +186,6 @@ def _local(params: Any, mesh: jax.sharding.Mesh) -> Any:
     everywhere = NamedSharding(mesh, PartitionSpec())
     copies = lambda x: [shard.data for shard in x.addressable_shards]
     return jax.tree.map(lambda x: jax.make_array_from_single_device_arrays(x.shape, everywhere, copies(x)), params)
-
-
-def _memory(device: jax.Device) -> float:
-    known = device.memory_stats() or {}
-    return MEMORY_SHARE * known['bytes_limit'] if 'bytes_limit' in known else CPU_MEMORY
 
 
 def _table(

@@ -15,9 +15,8 @@ from t2jax.models.config import ModelConfig
 from t2jax.models.transformer import Params
 from t2jax.sampling.job import Sampling
 from t2jax.sampling.sampler import Rows, compiled_sample_rows
-from t2jax.sampling.work import MEMORY_SHARE, fit_tile, padded_width
+from t2jax.sampling.work import fit_tile, padded_width, usable_memory
 
-CPU_MEMORY = 2 * 2**30  # bytes
 STATES = 32  # of stop strings, at least
 
 
@@ -34,8 +33,6 @@ def generate(
     mesh: of one device. spelling: the bytes of every token. Raises ValueError where not even one sample fits.
     """
     device = mesh.devices.flat[0]
-    known = device.memory_stats() or {}
-    memory = MEMORY_SHARE * known['bytes_limit'] if 'bytes_limit' in known else CPU_MEMORY
     stops_SV, root = sampling.stops.table(model.vocab, spelling), jax.random.key(sampling.seed)
     unused = 2 ** math.ceil(math.log2(max(len(stops_SV), STATES))) - len(stops_SV)
     stops = jnp.asarray(np.pad(stops_SV, ((0, unused), (0, 0))))  # other stop strings are seldom another program
@@ -44,7 +41,7 @@ def generate(
         by_width.setdefault(padded_width(len(prompt)), []).append(number)
     for width in sorted(by_width):
         same = by_width[width]
-        rows = fit_tile(model, width, sampling.max_tokens, 1, len(same), memory, device.platform).rows
+        rows = fit_tile(model, width, sampling.max_tokens, 1, len(same), usable_memory(device), device.platform).rows
         for start in range(0, len(same), rows):
             some = same[start : start + rows]
             tokens, lengths = np.zeros((rows, width), np.int32), np.ones(rows, np.int32)

@@ -10,6 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
+
 from t2jax import costs
 from t2jax.models.config import ModelConfig
 
@@ -20,6 +22,7 @@ SLOTS_A_ROW = 8, 64  # at least and at most: a quarter of its samples, which tak
 # Bytes of logits beyond which a device gains nothing: 128 slots of 50,432 words just fit a CPU's caches.
 MOST_LOGITS = {'cpu': 2**25}
 MEMORY_SHARE = 0.8  # of an accelerator's memory, unless told
+CPU_MEMORY = 2 * 2**30  # bytes
 LOGITS_COPIES = 3  # of a step: the logits, their exponentials, what top-p has left
 WIDTHS = tuple(sorted({2**i for i in range(4, 16)} | {3 * 2**i for i in range(4, 14)}))  # 16, 32, 48, 64, 96, 128, ...
 
@@ -108,6 +111,12 @@ def fit_tile(
         )
     rounded = 2 ** math.ceil(math.log2(rows))  # so that another number of questions is seldom another program
     return Tile(int(min(room // need(slots), most // slots, rounded)), int(slots))
+
+
+def usable_memory(device: jax.Device) -> float:
+    """Return the bytes of a device that sampling may take, unless told."""
+    known = device.memory_stats() or {}
+    return MEMORY_SHARE * known['bytes_limit'] if 'bytes_limit' in known else CPU_MEMORY
 
 
 def row_bytes(
