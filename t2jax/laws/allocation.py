@@ -38,8 +38,9 @@ def allocate(
     """Find the N, D and k that the law likes best within a budget.
 
     A single-pass law is asked for one sample. With `integer` k is whole, else it is a real number. Returns params,
-    tokens, tokens_per_param, samples, target ('nll' or 'pass_at_k'), value and warnings, a list of sentences. Raises
-    ValueError for a budget that buys no model.
+    tokens, tokens_per_param, samples, target ('nll' or 'pass_at_k'), value and warnings, a list of sentences. By a law
+    to which more tokens may do harm, part of the budget may be left, and a warning says so. Raises ValueError for a
+    budget that buys no model.
     """
     problem = problem_of(fit, budget, price, selection)
     choice = problem.best(problem.optimum())
@@ -84,12 +85,14 @@ def cheapest(
 
     def buy(log_params: np.ndarray, log_samples: np.ndarray) -> tuple[Choice, np.ndarray]:
         params, samples = np.exp(log_params), np.exp(log_samples)
-        low, high = np.zeros(params.shape), np.full(params.shape, np.log(_ENDLESS))
-        for _ in range(60):  # more tokens are never worse: halve the range of log D
+        reaches = lambda tokens: problem.sign * (problem.value(params, tokens, samples) - value) <= 0
+        most = np.minimum(problem.most_tokens(params), _ENDLESS) + 0.0 * params
+        low, high = np.zeros(params.shape), np.log(most)
+        for _ in range(60):  # up to there more tokens are never worse: halve the range of log D
             middle = (low + high) / 2
-            reached = problem.sign * (problem.value(params, np.exp(middle), samples) - value) <= 0
+            reached = reaches(np.exp(middle))
             low, high = np.where(reached, low, middle), np.where(reached, middle, high)
-        tokens = np.where(high < np.log(_ENDLESS), np.exp(high), np.nan)
+        tokens = np.where(reaches(most), np.exp(high), np.nan)
         cost = price.per_training_token(params) * tokens + questions * samples_cost(price, params, samples)
         return Choice(params, tokens, samples, problem.value(params, tokens, samples)), cost
 
@@ -140,6 +143,12 @@ def warnings_of(fit: Fit, problem: Problem, choice: Choice) -> list[str]:
         )
     elif min(below, above) < 1e-6:
         said.append(f'the optimum lies at the edge of the sizes considered, {choice.params:.4g} parameters')
+    paid = float(problem.budget.tokens(problem.price, choice.params, choice.samples))
+    if choice.tokens < (1 - 1e-6) * paid:
+        said.append(
+            f'{fit.law} predicts that more than {choice.tokens:.4g} tokens do harm: {1 - choice.tokens / paid:.0%} of '
+            'the training budget is left'
+        )
     if isinstance(problem.price, BandwidthPrice) and choice.samples > problem.price.batch:
         said.append(
             f'{choice.samples:.4g} samples are more than the {problem.price.batch:g} rows decoded at once, but the '

@@ -35,7 +35,7 @@ def choose_again(refits: Problem, chosen: Choice) -> tuple[dict[str, dict[str, l
     Those of N, D, D/N and k are of each refit's own optimum, that of the value of what the refits say of the chosen N,
     D and k.
     """
-    found = refits.optimum(_ROUNDS[refits.chooses_samples])
+    found, at_edge = optima(refits, _ROUNDS[refits.chooses_samples])
     columns = {
         'params': found.params,
         'tokens': found.tokens,
@@ -43,9 +43,14 @@ def choose_again(refits: Problem, chosen: Choice) -> tuple[dict[str, dict[str, l
         'samples': found.samples,
         'value': refits.value(*chosen[:3])[:, 0],
     }
-    log_params = np.log(found.params)
-    at_edge = np.minimum(log_params - refits.low, refits.high - log_params) < 1e-6
     return {name: band(values) for name, values in columns.items()}, float(at_edge.mean())
+
+
+def optima(refits: Problem, rounds: int) -> tuple[Choice, np.ndarray]:
+    """Find each refit's optimum in so many rounds of `minimise`, and tell which are at an edge of the sizes: [R]."""
+    found = refits.optimum(rounds)
+    log_params = np.log(found.params)
+    return found, np.minimum(log_params - refits.low, refits.high - log_params) < 1e-6
 
 
 def band(values: np.ndarray) -> dict[str, list[float]]:

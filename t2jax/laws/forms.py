@@ -4,6 +4,11 @@ Chinchilla   L = E + A/N^alpha + B/D^beta, one pass (Hoffmann et al., arXiv 2203
 t2-nll       L = E + A/N^alpha + B/D^beta + G/k^gamma (T2 Approach 1)
 t2-accuracy  Acc = 1 - B(a, b + k) / B(a, b), (a, b) a function of Chinchilla's L (T2 Approach 2)
 
+one in which pre-training on more tokens may do harm, as it may to what is fine-tuned afterwards (Springer et al.,
+arXiv 2503.19206),
+
+t2-nll-overtraining  L = E + A/N^alpha + B/D^beta + G/k^gamma + H (D/N)^eta
+
 and two rivals, in which k changes what N and D are worth:
 
 per-k         L = E/k^e + A/k^a/N^(alpha + alpha_k log k) + B/k^b/D^(beta + beta_k log k)
@@ -26,6 +31,7 @@ from t2jax.laws.observations import Observations
 
 Array = Any  # numpy.ndarray or jax.Array, whichever the `xp` passed beside it works on
 Predict = Callable[[Mapping[str, Array], Array, Array, Array, ModuleType], Array]
+MostTokens = Callable[[Mapping[str, Array], Array], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)  # compared and hashed by identity, so that a law can key a compiled fit
@@ -37,7 +43,8 @@ class Law:
     and k, `linear` names the coefficients: a fit of squares then eliminates them. Those `of_k` have terms that depend
     on k alone, while the rest do not depend on k. `exponent_starts`, for a law whose exponents make sense only
     together, draws (rows, rng, n) -> n starting values of each; others start anywhere in their bounds. A
-    `single_pass` law knows no k: it is about k = 1 only.
+    `single_pass` law knows no k: it is about k = 1 only. `most_tokens`, (parameters, N) -> D in numpy, says of a law
+    that does not always improve with D where it is best; it has to improve up to there. None: more is never worse.
     """
 
     name: str
@@ -49,6 +56,7 @@ class Law:
     of_k: tuple[str, ...] = ()
     exponent_starts: Callable[[Observations, np.random.Generator, int], dict[str, np.ndarray]] | None = None
     single_pass: bool = False
+    most_tokens: MostTokens | None = None
 
     @property
     def exponents(self) -> tuple[str, ...]:
@@ -71,6 +79,25 @@ def t2_nll(parameters: Mapping[str, Array], params: Array, tokens: Array, k: Arr
     """Predict the NLL of k samples, in nats: Chinchilla's law plus G / k^gamma (T2 Approach 1)."""
     by_samples = _power(parameters['G'], parameters['gamma'], k, xp)
     return chinchilla_nll(parameters, params, tokens, k, xp) + by_samples
+
+
+def t2_nll_overtraining(
+    parameters: Mapping[str, Array], params: Array, tokens: Array, k: Array, xp: ModuleType
+) -> Array:
+    """Predict the NLL of k samples, in nats: `t2_nll` plus a cost of overtraining, H (D/N)^eta."""
+    return t2_nll(parameters, params, tokens, k, xp) + _power(parameters['H'], -parameters['eta'], tokens / params, xp)
+
+
+def most_tokens_of_overtraining(parameters: Mapping[str, Array], params: Array) -> np.ndarray:
+    """Compute the D beyond which `t2_nll_overtraining` rises, at least one token; inf where it never does.
+
+    There beta B/D^beta = eta H (D/N)^eta.
+    """
+    fall, rise = parameters['beta'] * parameters['B'], parameters['eta'] * parameters['H']
+    with np.errstate(all='ignore'):
+        log_tokens = np.log(fall) - np.log(rise) + parameters['eta'] * np.log(params)
+        tokens = np.exp(log_tokens / (parameters['beta'] + parameters['eta']))
+    return np.where(rise > 0, np.maximum(tokens, 1.0), np.inf)
 
 
 _SHIFT = 8  # from here on Stirling's series below is exact to 3e-13
@@ -203,6 +230,16 @@ T2_ACCURACY = Law(
     bounds={**_LOSS_BOUNDS, **THETA_BOUNDS},
     predict=t2_accuracy,
 )
+T2_NLL_OVERTRAINING = Law(
+    name='t2-nll-overtraining',
+    target='nll',
+    parameters=(*T2_NLL.parameters, 'H', 'eta'),
+    bounds={**T2_NLL.bounds, 'H': _COEFFICIENT, 'eta': _EXPONENT},
+    predict=t2_nll_overtraining,
+    linear=(*T2_NLL.linear, 'H'),
+    of_k=('G',),
+    most_tokens=most_tokens_of_overtraining,
+)
 PER_K = Law(
     name='per-k',
     target='nll',
@@ -225,5 +262,5 @@ LOG_BILINEAR = Law(
     predict=log_bilinear,
     exponent_starts=_log_bilinear_starts,
 )
-LAWS = {law.name: law for law in (CHINCHILLA, T2_NLL, T2_ACCURACY, PER_K, LOG_BILINEAR)}
+LAWS = {law.name: law for law in (CHINCHILLA, T2_NLL, T2_ACCURACY, T2_NLL_OVERTRAINING, PER_K, LOG_BILINEAR)}
 PAPER_LAWS = (CHINCHILLA, T2_NLL, T2_ACCURACY)

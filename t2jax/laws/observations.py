@@ -4,6 +4,7 @@ Over the questions i of a task, nll = mean of -log(1 - (1 - p_i)^k) and pass_at_
 "Metrics"); from counts of right samples nll is something else, as `measure` says. Files of them: see tables.py.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -77,6 +78,11 @@ def run_names(params: np.ndarray, tokens: np.ndarray) -> np.ndarray:
 def where(observations: Observations, mask: np.ndarray) -> Observations:
     """Keep the rows where the boolean `mask` holds."""
     return replace(observations, **{name: getattr(observations, name)[mask] for name in COLUMNS})
+
+
+def concatenate(tables: Sequence[Observations]) -> Observations:
+    """Put the rows of several tables one after another."""
+    return Observations(**{name: np.concatenate([getattr(table, name) for table in tables]) for name in COLUMNS})
 
 
 def macro_average(observations: Observations) -> Observations:

@@ -75,10 +75,18 @@ class Problem:
             most = 1 + (most - 1) / (1 + np.exp(-np.maximum(trade, -700.0)))
         return self.draw(params, np.maximum(most, 1.0))
 
+    def most_tokens(self, params: Array) -> Array:
+        """Return the training tokens beyond which more do harm by the law; inf where none do."""
+        return np.inf if self.law.most_tokens is None else self.law.most_tokens(self.parameters, params)
+
     def draw(self, params: Array, samples: Array) -> Choice:
-        """Spend the budget on so many samples of a model; value and tokens are nan where they are not paid."""
+        """Spend the budget on so many samples of a model; value and tokens are nan where they are not paid.
+
+        Tokens that would do harm are not bought.
+        """
         paid = samples <= self.budget.most_samples(self.price, params) * (1 + ROUNDING)
-        tokens = np.where(paid, self.budget.tokens(self.price, params, samples), np.nan)
+        bought = np.minimum(self.budget.tokens(self.price, params, samples), self.most_tokens(params))
+        tokens = np.where(paid, bought, np.nan)
         return Choice(params, tokens, samples, self.value(params, tokens, samples))
 
     def optimum(self, rounds: int = EXACT) -> Choice:

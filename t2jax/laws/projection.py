@@ -1,8 +1,8 @@
 """Variable projection: a law that is linear in some coefficients is searched over its exponents alone.
 
 At given exponents the best coefficients are a non-negative least squares problem with an exact answer, c, of at most
-four unknowns. What is left to minimise, r = y - Phi(exponents) c, has the derivative -(I - Q Q') dPhi c, where Q
-spans the columns in use (Golub and Pereyra 1973, in Kaufman's form): Levenberg-Marquardt over two or three numbers.
+five unknowns. What is left to minimise, r = y - Phi(exponents) c, has the derivative -(I - Q Q') dPhi c, where Q
+spans the columns in use (Golub and Pereyra 1973, in Kaufman's form): Levenberg-Marquardt over two to seven numbers.
 
 Where every run was measured at the same k and each term is of k alone or not of k (`Law.of_k`), the squares over
 (run, k) are those over runs of the mean over k, plus those over k of what is left, exactly: run + k rows stand for

@@ -6,11 +6,11 @@ A search runs in fit coordinates: coefficients as logs, and of a term's size at 
 rest as they are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from math import inf
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -103,10 +103,24 @@ def _search(law: Law, objective: str, data: Data, start: Array, low: Array, high
 @partial(jax.jit, static_argnames=('law', 'objective'))
 def search_all(law: Law, objective: str, data: Data, starts: Array, low: Array, high: Array) -> Search:
     """Search from each row of `starts` in the box `low` to `high`; returned fields gain a leading axis."""
-    return jax.vmap(lambda start: _search(law, objective, data, start, low, high))(starts)
+    return _few_at_a_time(lambda start: _search(law, objective, data, start, low, high), starts)
 
 
 @partial(jax.jit, static_argnames=('law', 'objective', 'axes'))
 def search_each(law: Law, objective: str, data: Data, axes: Data, starts: Array, low: Array, high: Array) -> Search:
     """Search each problem of a batch, the fields of `data` with `axes` 0, from all `starts`; [problem, start]."""
-    return jax.vmap(lambda one: search_all(law, objective, one, starts, low, high), in_axes=(axes,))(data)
+
+    def search(own: dict[str, Array]) -> Search:
+        one = data._replace(**own)
+        return jax.vmap(lambda start: _search(law, objective, one, start, low, high))(starts)
+
+    return _few_at_a_time(search, {name: getattr(data, name) for name in Data._fields if getattr(axes, name) == 0})
+
+
+def _few_at_a_time(search: Callable[[Any], Search], each: Any) -> Search:
+    """Map over the leading axis two by two: searches side by side all go on until the slowest of them ends.
+
+    Of an odd number one by one, since a last one alone would have to be compiled apart.
+    """
+    count = len(jax.tree.leaves(each)[0])
+    return jax.lax.map(search, each, batch_size=2 - count % 2)

@@ -1,4 +1,4 @@
-"""Numbers as people read them: 6.04k parameters, 1.6e11 FLOPs, 63.6 %; and the names of the laws."""
+"""Numbers as people read them: 6.04k parameters, 1.6e11 FLOPs, 63.6 %; and the names of laws, tasks and stages."""
 
 import math
 
@@ -6,8 +6,14 @@ CHINCHILLA = 'chinchilla'
 APPROACH_1 = 't2-nll'
 APPROACH_2 = 't2-accuracy'
 LAW_NAMES = {CHINCHILLA: 'Chinchilla', APPROACH_1: 'Approach 1 (NLL)', APPROACH_2: 'Approach 2 (pass@k)'}
-RIVAL_NAMES = {'per-k': 'Per-k (NLL)', 'log-bilinear': 'Log-bilinear (pass@k)'}
+RIVAL_NAMES = {
+    't2-nll-overtraining': 'Approach 1 with overtraining (NLL)',
+    'per-k': 'Per-k (NLL)',
+    'log-bilinear': 'Log-bilinear (pass@k)',
+}
 TARGET_NAMES = {'nll': 'NLL (nats)', 'pass_at_k': 'pass@k'}
+TASK_NAMES = {'text': 'held-out text', 'macro': 'mean over tasks'}
+STAGE_NAMES = {'base': 'base', 'ft': 'FT', 'sft': 'SFT'}
 
 _SUFFIXES = ((1e12, 'T'), (1e9, 'B'), (1e6, 'M'), (1e3, 'k'))
 
@@ -15,6 +21,11 @@ _SUFFIXES = ((1e12, 'T'), (1e9, 'B'), (1e6, 'M'), (1e3, 'k'))
 def law_name(law: str) -> str:
     """Name a law for people; one that this module does not know keeps its own name."""
     return (LAW_NAMES | RIVAL_NAMES).get(law, law)
+
+
+def task_name(task: str) -> str:
+    """Name a task for people: its own name, but for the text held out and the mean over tasks."""
+    return TASK_NAMES.get(task, task)
 
 
 def human_count(value: float, digits: int = 3) -> str:

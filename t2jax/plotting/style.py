@@ -20,14 +20,19 @@ from t2jax.plotting.labels import APPROACH_1, APPROACH_2, CHINCHILLA
 
 LAW_COLOURS = {CHINCHILLA: '#111111', APPROACH_1: '#1f5fd0', APPROACH_2: '#d1242f'}
 LAW_MARKERS = {CHINCHILLA: 'D', APPROACH_1: 's', APPROACH_2: '^'}
-RIVAL_COLOURS = {'per-k': '#d97f00', 'log-bilinear': '#8a3f9e'}
-RIVAL_MARKERS = {'per-k': 'v', 'log-bilinear': 'P'}
+RIVAL_COLOURS = {'t2-nll-overtraining': '#2a8fa8', 'per-k': '#d97f00', 'log-bilinear': '#8a3f9e'}
+RIVAL_MARKERS = {'t2-nll-overtraining': 'X', 'per-k': 'v', 'log-bilinear': 'P'}
 INK, FAINT = '#222222', '#8a8f94'
+# Stages of fine-tuning are told apart by dash and marker; the colour stays that of the law.
+STAGE_DASHES = {'base': '-', 'ft': (0, (5, 1.6)), 'sft': (0, (1.2, 1.2))}
+STAGE_MARKERS = {'base': 'o', 'ft': 'v', 'sft': 'P'}
 
 # Budgets run from pale to dark in one hue that is neither of the approaches', and that the common colour
 # blindnesses keep apart from red and blue.
 BUDGET_MAP = LinearSegmentedColormap.from_list('budgets', ['#7cc39c', '#45ab90', '#1a8a80', '#0b5c5e', '#06292e'])
 GRID_MAP = LinearSegmentedColormap.from_list('tokens per parameter', ['#f4f7ee', '#bfe3c6', '#6cc3a6', '#2f9a8d'])
+# Sizes, small to large, where there are more than three.
+SIZE_MAP = LinearSegmentedColormap.from_list('sizes', ['#eda52f', '#dd6a3c', '#b3446c', '#77378c', '#33265c'])
 # Three runs side by side, small to large: Okabe and Ito's orange and purple, and a grey.
 SIZE_COLOURS = ('#e08a00', '#a14d8f', '#4d5560')
 

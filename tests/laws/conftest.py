@@ -14,6 +14,7 @@ from t2jax.laws.observations import Observations
 
 LOSS = {'E': 0.3, 'A': 400.0, 'B': 900.0, 'alpha': 0.46, 'beta': 0.47}
 SAMPLES = {'G': 1.5, 'gamma': 0.4}
+COST = {'H': 0.002, 'eta': 0.7}
 THETAS = {'theta0': 4.0, 'theta1': 1.1, 'theta2': 0.8, 'theta3': 2.0, 'theta4': -0.35}
 BY_K = {'e': 0.3, 'a': -0.05, 'b': -0.06, 'alpha_k': 0.02, 'beta_k': 0.015}
 BILINEAR = {'c0': 3.0, 'c1': -0.06, 'c2': -0.2, 'c3': -0.003}
@@ -26,6 +27,7 @@ def planted():
         'chinchilla': LOSS,
         't2-nll': LOSS | SAMPLES,
         't2-accuracy': LOSS | THETAS,
+        't2-nll-overtraining': LOSS | SAMPLES | COST,
         'per-k': LOSS | BY_K,
         'log-bilinear': BILINEAR,
     }

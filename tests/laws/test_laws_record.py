@@ -89,7 +89,8 @@ def test_extra_keys_do_not_replace_the_fit(tmp_path, fit):
         ({'replicates': None, 'condition_number': None}, 'lacks condition_number, replicates; fit it again'),
         (
             {'law': 'kaplan'},
-            "is of the unknown law 'kaplan'; the laws are chinchilla, t2-nll, t2-accuracy, per-k, log-bilinear",
+            "is of the unknown law 'kaplan'; the laws are chinchilla, t2-nll, t2-accuracy, t2-nll-overtraining, per-k, "
+            'log-bilinear',
         ),
         ({'law': 'chinchilla'}, 'chinchilla has E, A, B, alpha, beta'),
         ({'parameters': [1]}, 'is damaged: its parameters have to be finite numbers by name'),

@@ -27,6 +27,7 @@ PLANTED = {
     'chinchilla': LOSS,
     't2-nll': LOSS | {'G': 1.5, 'gamma': 0.3},
     't2-accuracy': LOSS | {'theta0': 3.0, 'theta1': 1.2, 'theta2': 0.9, 'theta3': 0.2, 'theta4': -0.1},
+    't2-nll-overtraining': LOSS | {'G': 1.5, 'gamma': 0.4, 'H': 0.002, 'eta': 0.7},
     'per-k': LOSS | {'e': 0.2, 'a': 0.1, 'b': 0.1, 'alpha_k': 0.01, 'beta_k': 0.01},
     'log-bilinear': {'c0': 3.0, 'c1': -0.1, 'c2': -0.2, 'c3': -0.002},
 }
