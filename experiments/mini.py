@@ -10,7 +10,8 @@ all the samples that 1e6 FLOPs per served token buy.
 
 from configs import grid, ladder, recipe
 from t2jax.data.world import World
-from t2jax.study_config import StudyConfig
+from t2jax.posttraining.settings import FineTuning
+from t2jax.study_config import PostTraining, StudyConfig
 
 WORLD = World(seed=0)
 SMALLEST, *OTHERS = ladder.mini(len(WORLD.vocabulary()))
@@ -25,5 +26,11 @@ STUDY = StudyConfig(
     recipe=recipe.MINI,
     # The smallest size brackets the low budgets; at the high ones it alone would take as long as all the others.
     runs=grid.isoflop([SMALLEST], BUDGETS[:2]) + grid.isoflop(OTHERS, BUDGETS),
+    posttraining=PostTraining(
+        tasks=('knowledge', 'arithmetic', 'spatial'),  # of the fourth, causal, the test asks every fact there is
+        # the paper's rate, and two for models as small as these, up to a quarter of what they were trained at
+        tuning=FineTuning(learning_rates=(2e-5, 2e-4, 2e-3), together=24, steps_per_dispatch=64),
+        refits=100,
+    ),
     inference_flops=1e6,  # 5 samples of the largest model, 150 of the smallest
 )

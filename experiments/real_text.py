@@ -24,9 +24,9 @@ from t2jax.mesh import make_mesh
 from t2jax.models import transformer
 from t2jax.models.config import ModelConfig
 from t2jax.pretraining import Cell, Grid
-from t2jax.training import loop
 from t2jax.training.checkpoint import Checkpoints
 from t2jax.training.recipe import Recipe
+from t2jax.training.runs import load_params
 from t2jax.training.step import token_losses
 
 OUT = Path('out/real_text')
@@ -91,7 +91,7 @@ def bigram_loss(train: np.ndarray, held_out: np.ndarray) -> tuple[float, float]:
 def decoder_loss(held_out: np.ndarray) -> float:
     """Return the trained decoder's mean loss on the same ids, in windows of its context."""
     config = GRID.config(GRID.runs[0])
-    params = loop.load_params(config, OUT / 'runs' / 'small', make_mesh(jax.devices()[:1]))
+    params = load_params(config, OUT / 'runs' / 'small', make_mesh(jax.devices()[:1]))
     text = Feed(Shards((held_out,), {}), 1, config.recipe.sequence_length, seed=0)
     windows = text.batches(0, text.steps)[:, 0].astype(np.int32)
     loss = jax.jit(lambda ids: token_losses(transformer.forward(MODEL, params, ids[:, :-1]), ids[:, 1:])[0].mean(1))

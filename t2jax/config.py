@@ -70,14 +70,17 @@ def from_dict(kind: Any, data: Any, where: str = 'config') -> Any:
         kinds = [kind, *kind.__subclasses__()]
         kind = next((k for k in kinds if isinstance(data, dict) and set(typing.get_type_hints(k)) == set(data)), kind)
         hints = typing.get_type_hints(kind)
-        if not isinstance(data, dict) or set(data) != set(hints):
+        needed = {field.name for field in dataclasses.fields(kind) if field.default is dataclasses.MISSING}
+        if not isinstance(data, dict) or not needed <= set(data) <= set(hints):
             odd = sorted(set(data) ^ set(hints)) if isinstance(data, dict) else type(data).__name__
             raise ValueError(f'{where} does not fit {kind.__name__}: {odd}; it was written by another version')
-        return kind(**{key: from_dict(hints[key], data[key], f'{where}.{key}') for key in hints})
+        # a field with a default may be newer than the file
+        return kind(**{key: from_dict(hints[key], data[key], f'{where}.{key}') for key in hints if key in data})
     if typing.get_origin(kind) is tuple:
         return tuple(from_dict(typing.get_args(kind)[0], item, where) for item in data)
     if isinstance(kind, types.UnionType):
-        return data
+        one = next((part for part in typing.get_args(kind) if dataclasses.is_dataclass(part)), None)
+        return from_dict(one, data, where) if one and data is not None else data
     return kind(data)
 
 
@@ -123,6 +126,8 @@ def claim(path: Path, config: Any, free: Sequence[str] = ()) -> None:
     """
     new = to_dict(config)
     old = read_json(path, 'move its folder away and start anew') if path.exists() else new
+    with contextlib.suppress(ValueError, TypeError, AttributeError):  # then they differ, as is said below
+        old = to_dict(from_dict(type(config), old))
     different = [line for line in differences(old, new) if line.split('.')[0].split(':')[0] not in free]
     if not path.exists() or (old != new and not different):
         write_json(path, new)

@@ -25,8 +25,8 @@ from t2jax.sampling.choice import Rule
 from t2jax.sampling.sampler import Rows, compiled_sample_rows, rows_spec
 from t2jax.sampling.work import MEMORY_SHARE, ROW_SAMPLES, fit_tile
 from t2jax.slices import Slice, topology_devices
-from t2jax.training import loop
 from t2jax.training.recipe import make_schedule
+from t2jax.training.runs import RunConfig, state_shapes
 from t2jax.training.step import make_train_steps
 
 # What is sampled, for the decode step: prompts of up to PROMPT tokens, samples of up to TOKENS.
@@ -51,7 +51,7 @@ class Report:
     tokens_per_second: tuple[float, float]
 
 
-def compile_train(run: loop.RunConfig, tpu: Slice) -> Report:
+def compile_train(run: RunConfig, tpu: Slice) -> Report:
     """Compile one training step of a run for a slice.
 
     Raises ValueError where it does not fit the slice's memory, its devices or its batch; OSError without libtpu.
@@ -61,7 +61,7 @@ def compile_train(run: loop.RunConfig, tpu: Slice) -> Report:
     mesh = make_mesh(devices, layout)
     everywhere = sharding(mesh, ())
     recipe = run.recipe
-    state = loop.state_shapes(run, mesh)
+    state = state_shapes(run, mesh)
     schedule = _placed(jax.eval_shape(lambda: make_schedule(recipe, run.model, run.tokens)), everywhere)
     ids = jnp.uint16 if run.model.vocab <= 2**16 else jnp.uint32
     shape = (1, recipe.batch_sequences, recipe.sequence_length + 1)

@@ -25,6 +25,7 @@ from t2jax.training import loop
 from t2jax.training.checkpoint import Checkpoints
 from t2jax.training.metrics import Watch
 from t2jax.training.recipe import Recipe
+from t2jax.training.runs import RunConfig
 from t2jax.training.step import check_layout
 
 
@@ -67,9 +68,9 @@ class Grid:
         near = difflib.get_close_matches(name, of_size or [cell.name for cell in self.runs], n=4, cutoff=0)
         raise ValueError(f'the grid has no run {name!r}; the nearest of its {len(self.runs)} are {", ".join(near)}')
 
-    def config(self, cell: Cell, flags: Sequence[str] = ()) -> loop.RunConfig:
+    def config(self, cell: Cell, flags: Sequence[str] = ()) -> RunConfig:
         """Return a run as a full training config; flags override its fields, e.g. --recipe.learning-rate 1e-3."""
-        run = loop.RunConfig(
+        run = RunConfig(
             cell.name, cell.model, cell.tokens, self.recipe, self.seed, layout=cell.layout, checkpoints=self.checkpoints
         )
         return override(run, flags)
@@ -86,7 +87,7 @@ def count_slices(devices: Sequence[jax.Device]) -> int:
     return len({getattr(device, 'slice_index', None) or 0 for device in devices})
 
 
-def open_text(grid: Grid, run: loop.RunConfig) -> Feed:
+def open_text(grid: Grid, run: RunConfig) -> Feed:
     """Open the grid's tokens for a run; no tokenizer is needed.
 
     Raises ValueError for a model whose vocabulary is smaller than the tokens'; OSError where there are none.
@@ -106,7 +107,7 @@ def check_vocabulary(shards: Shards, model: ModelConfig, where: str) -> None:
         )
 
 
-def train_run(grid: Grid, run: loop.RunConfig, workdir: str, watch: Watch, quiet: bool = False) -> None:
+def train_run(grid: Grid, run: RunConfig, workdir: str, watch: Watch, quiet: bool = False) -> None:
     """Train one run over all devices of all hosts, or take it up from its last checkpoint.
 
     Raises what `loop.train` does, and ValueError for devices that the run's layout does not fit.

@@ -3,7 +3,8 @@
 data      world -> WORKDIR/data: token shards, vocabulary, questions, a page of text to read, contamination.json
 train     -> WORKDIR/runs/<run>: config, metrics, checkpoint; small runs side by side, one a device
 evaluate  -> WORKDIR/runs/<run>/evaluation/<task>.csv, then WORKDIR/questions.csv, observations.csv and losses.csv
-fit       observations -> WORKDIR/fits/<law>.json, WORKDIR/allocation.json
+posttrain -> WORKDIR/posttraining: every run fine-tuned and measured again, where the study asks for it
+fit       observations -> WORKDIR/fits/<law>.json, WORKDIR/allocation.json, WORKDIR/posttraining/stages.json
 report    -> WORKDIR/report/index.html
 """
 
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from tqdm import tqdm
 
 from t2jax import pool, provenance
@@ -36,13 +38,15 @@ from t2jax.laws.scores import score, split
 from t2jax.laws.tables import read_observations, write_observations
 from t2jax.mesh import make_mesh
 from t2jax.models.config import ModelConfig
+from t2jax.posttraining import stage
 from t2jax.study_config import StudyConfig
 from t2jax.tasks.boundaries import encode_questions
 from t2jax.tasks.questions import Question, read_questions, write_questions
 from t2jax.training import loop
 from t2jax.training.metrics import Watch
+from t2jax.training.runs import RunConfig, is_finished, load_params
 
-STAGES = ('data', 'train', 'evaluate', 'fit', 'report')
+STAGES = ('data', 'train', 'evaluate', 'posttrain', 'fit', 'report')
 WATCH = Watch(tensorboard=False)  # whose writer would take longer than a small run
 SHARD_TOKENS = 2**22
 HELD_OUT_TOKENS = 2**16  # of text that no run is trained on, for the loss
@@ -55,20 +59,21 @@ def run_stages(study: StudyConfig, workdir: Path, stages: tuple[str, ...], quiet
     Raises ValueError or OSError, one sentence each, for a workdir of another study or a stage whose input is missing.
     """
     # the free fields change nothing in what was trained and measured; the fits know which they were made with
-    claim(workdir / 'study.json', study, free=('workdir', 'runs_at_once', 'laws', 'inference_flops'))
+    claim(workdir / 'study.json', study, free=('workdir', 'runs_at_once', 'laws', 'inference_flops', 'posttraining'))
     work: dict[str, Callable[[StudyConfig, Path, bool], None]] = {
         'data': make_data,
         'train': train_runs,
         'evaluate': evaluate_runs,
+        'posttrain': post_train,
         'fit': fit_laws,
         'report': draw_report,
     }
-    for stage in STAGES:
-        if stage in stages:
+    for name in STAGES:
+        if name in stages:
             started = time.perf_counter()
-            work[stage](study, workdir, quiet)
-            if stage != 'report':  # which shows the record, and so has to come after it
-                provenance.record(workdir, stage, time.perf_counter() - started)
+            work[name](study, workdir, quiet)
+            if name != 'report':  # which shows the record, and so has to come after it
+                provenance.record(workdir, name, time.perf_counter() - started)
 
 
 def make_data(study: StudyConfig, workdir: Path, quiet: bool) -> None:
@@ -110,12 +115,12 @@ def train_runs(study: StudyConfig, workdir: Path, quiet: bool) -> None:
     """Train every run that is not finished, runs of one size after one another on one device."""
     shards = open_shards(workdir / 'data' / 'tokens', study.world.vocabulary(), verify=True)
     feed = Feed(shards, study.recipe.batch_sequences, study.recipe.sequence_length, study.seed, study.recipe.epochs)
-    runs = [run for run in study.run_configs() if not loop.is_finished(run, workdir / 'runs' / run.name)]
+    runs = [run for run in study.run_configs() if not is_finished(run, workdir / 'runs' / run.name)]
     total = sum(run.train_flops for run in runs)
     with tqdm(total=total, unit='FLOP', unit_scale=True, desc='train', disable=quiet, mininterval=1) as bar:
         add = _locked(bar.update)
 
-        def work(run: loop.RunConfig, device: jax.Device, should_stop: Callable[[], bool]) -> None:
+        def work(run: RunConfig, device: jax.Device, should_stop: Callable[[], bool]) -> None:
             folder = workdir / 'runs' / run.name
             loop.train(run, feed, folder, make_mesh([device]), add, should_stop, WATCH)
 
@@ -124,10 +129,7 @@ def train_runs(study: StudyConfig, workdir: Path, quiet: bool) -> None:
 
 def evaluate_runs(study: StudyConfig, workdir: Path, quiet: bool) -> None:
     """Measure every trained run on every task, and tabulate all of them."""
-    tasks, settings = load_tasks(study, workdir), study.evaluation
-    held_out = open_shards(workdir / 'data' / 'held_out', study.world.vocabulary())
-    text = Feed(held_out, 1, study.recipe.sequence_length, seed=0)
-    text_BT = text.batches(0, text.steps)[:, 0]
+    tasks, settings, text_BT = load_tasks(study, workdir), study.evaluation, _held_out_text(study, workdir)
     runs = study.run_configs()
     folders = {run.name: workdir / 'runs' / run.name / 'evaluation' for run in runs}
     missing = [run for run in runs if not runner.is_evaluated(folders[run.name], tasks)]
@@ -139,9 +141,9 @@ def evaluate_runs(study: StudyConfig, workdir: Path, quiet: bool) -> None:
     with tqdm(total=len(missing), unit='run', desc='evaluate', disable=quiet) as bar:
         add = _locked(bar.update)
 
-        def work(run: loop.RunConfig, device: jax.Device, should_stop: Callable[[], bool]) -> None:
+        def work(run: RunConfig, device: jax.Device, should_stop: Callable[[], bool]) -> None:
             mesh = make_mesh([device])
-            params = loop.load_params(run, workdir / 'runs' / run.name, mesh)
+            params = load_params(run, workdir / 'runs' / run.name, mesh)
             runner.evaluate(run.model, params, tasks, text_BT, settings, folders[run.name], mesh)
             add(1)
 
@@ -152,8 +154,24 @@ def evaluate_runs(study: StudyConfig, workdir: Path, quiet: bool) -> None:
     write_observations(tables[1], runner.observe_losses(folders, study.sizes()))
 
 
+def _held_out_text(study: StudyConfig, workdir: Path) -> np.ndarray:
+    """Read the windows of text that no run is trained on, ids [B, T + 1]."""
+    shards = open_shards(workdir / 'data' / 'held_out', study.world.vocabulary())
+    text = Feed(shards, 1, study.recipe.sequence_length, seed=0)
+    return text.batches(0, text.steps)[:, 0]
+
+
+def post_train(study: StudyConfig, workdir: Path, quiet: bool) -> None:
+    """Fine-tune every run, where the study has tasks for that."""
+    if study.posttraining.tasks:
+        tests, text_BT = load_tasks(study, workdir), _held_out_text(study, workdir)
+        stage.post_train(study, workdir, by_size(study.run_configs()), tests, text_BT, quiet)
+
+
 def fit_laws(study: StudyConfig, workdir: Path, quiet: bool) -> None:
     """Fit every law to the macro average and to each task, test it on held-out runs, and allocate every budget."""
+    if study.posttraining.tasks:
+        stage.fit_stages(study, workdir, quiet)
     paths = workdir / 'observations.csv', workdir / 'losses.csv'
     table, losses = (read_observations(path) for path in paths)
     made_from = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
@@ -222,9 +240,9 @@ def load_tasks(study: StudyConfig, workdir: Path) -> list[runner.EncodedTask]:
     ]
 
 
-def by_size(runs: list[loop.RunConfig]) -> list[list[loop.RunConfig]]:
+def by_size(runs: list[RunConfig]) -> list[list[RunConfig]]:
     """Group runs that share an executable, the group of most tokens first."""
-    groups: dict[ModelConfig, list[loop.RunConfig]] = {}
+    groups: dict[ModelConfig, list[RunConfig]] = {}
     for run in runs:
         groups.setdefault(run.model, []).append(run)
     return sorted(groups.values(), key=lambda group: -sum(run.tokens for run in group))

@@ -8,8 +8,9 @@ from t2jax.evaluation import runner
 from t2jax.laws.search import OBJECTIVES
 from t2jax.mesh import Layout
 from t2jax.models.config import ModelConfig
-from t2jax.training import loop
+from t2jax.posttraining.settings import FineTuning
 from t2jax.training.recipe import Recipe
+from t2jax.training.runs import RunConfig
 
 LAYOUT = Layout(steps_per_dispatch=256)  # models of a millisecond a step: the host looks seldom
 
@@ -39,6 +40,21 @@ class LawSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class PostTraining:
+    """Which tasks every run is fine-tuned on, and how: T2's third question. Without tasks, none is."""
+
+    tasks: tuple[str, ...] = ()
+    train_questions: int = 192
+    validation_questions: int = 64
+    tuning: FineTuning = FineTuning()
+    refits: int = 200  # of every law of every stage, for the intervals of its optimum
+
+    def __post_init__(self) -> None:
+        if self.refits < 1:
+            raise ValueError(f'posttraining.refits is {self.refits}; it has to be at least 1')
+
+
+@dataclasses.dataclass(frozen=True)
 class StudyConfig:
     """Everything that decides a study's outcome, and `workdir`, where it goes."""
 
@@ -50,6 +66,7 @@ class StudyConfig:
     inference_flops: float  # C_inf of the allocation: FLOPs of all samples, per served token
     evaluation: runner.Evaluation = runner.Evaluation()
     laws: LawSettings = LawSettings()
+    posttraining: PostTraining = PostTraining()
     runs_at_once: int = 2  # small runs side by side, one a device; a CPU is split into this many
 
     def __post_init__(self) -> None:
@@ -63,9 +80,9 @@ class StudyConfig:
         if self.runs_at_once < 1:
             raise ValueError(f'runs_at_once is {self.runs_at_once}; it has to be at least 1')
 
-    def run_configs(self) -> list[loop.RunConfig]:
+    def run_configs(self) -> list[RunConfig]:
         """Return the grid as full training configs."""
-        return [loop.RunConfig(r.name, r.model, r.tokens, self.recipe, self.seed, LAYOUT) for r in self.runs]
+        return [RunConfig(r.name, r.model, r.tokens, self.recipe, self.seed, LAYOUT) for r in self.runs]
 
     def sizes(self) -> dict[str, tuple[float, float]]:
         """Return N and D of each run, D in whole steps as really trained."""

@@ -11,9 +11,10 @@ from t2jax.models.config import ModelConfig
 from t2jax.tasks.questions import Question, write_questions
 from t2jax.training import loop
 from t2jax.training.recipe import Recipe
+from t2jax.training.runs import RunConfig
 
 WORDS = WordVocabulary('1 2 3 4 5 6 7 8 9 . ,'.split())
-RUN = loop.RunConfig(
+RUN = RunConfig(
     'small',
     ModelConfig(vocab=12, d_model=16, n_layers=2, n_heads=2, hidden_multiple=8),
     8 * 16 * 60,

@@ -25,6 +25,7 @@ FLOORS = {
     4: (
         'study',
         'study_config',
+        'posttraining',
         'interop',
         'pool',
         'provenance',

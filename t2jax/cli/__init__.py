@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from t2jax.cli import collecting, interop, laws, planning, pretraining, sampling, studies, tasks, text
+from t2jax.cli import collecting, finetuning, interop, laws, planning, pretraining, sampling, studies, tasks, text
 
 Add = Callable[..., argparse.ArgumentParser]
 
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         goes_on = (
             '; the same command goes on from here'
-            if options.command in (*studies.STAGES_OF, 'tokenize', 'sample', 'score')
+            if options.command in (*studies.STAGES_OF, 'tokenize', 'sample', 'score', 'finetune')
             else ''
         )
         print(f'\n{str(stop) or "stopped"}{goes_on}', file=sys.stderr)
@@ -60,6 +60,7 @@ def make_parser() -> argparse.ArgumentParser:
     text.describe(add)
     tasks.describe(add)
     sampling.describe(add)
+    finetuning.describe(add)
     collecting.describe(add)
     interop.describe(add)
     _describe_laws(add)
@@ -68,9 +69,10 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _describe_studies(add: Add) -> None:
     for name, what in (
-        ('study', 'run a whole study: data, train, evaluate, fit, report'),
+        ('study', 'run a whole study: data, train, evaluate, posttrain, fit, report'),
         ('train', 'make the data and train the runs of a study'),
         ('evaluate', 'measure the trained runs of a study'),
+        ('posttrain', 'fine-tune the trained runs of a study, and measure them again'),
     ):
         sub = add(name, studies.run_study, f'{what}. Other flags override its config, e.g. --seed 1 --recipe.z-loss 0')
         sub.add_argument('experiment', type=Path, help='Python file that defines STUDY, e.g. experiments/mini.py')
@@ -85,7 +87,9 @@ def _describe_studies(add: Add) -> None:
 def _describe_laws(add: Add) -> None:
     sub = add('fit', laws.run_fit, 'fit the laws of a study, or one law to a table')
     sub.add_argument('source', type=Path, help='workdir of a study, or a table: CSV or Parquet')
-    sub.add_argument('--law', help='t2-nll (default), chinchilla, t2-accuracy, per-k or log-bilinear')
+    sub.add_argument(
+        '--law', help='t2-nll (default), chinchilla, t2-accuracy, t2-nll-overtraining, per-k or log-bilinear'
+    )
     _describe_data(sub)
     sub.add_argument('--route', help='projected (default) or full: search all parameters, as the paper does')
     sub.add_argument('--objectives', action='store_true', help='show what the choice of the objective changes')

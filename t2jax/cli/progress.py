@@ -16,7 +16,7 @@ class LateBar:
         if self._bar:
             self._bar.close()
 
-    def progress(self, done: int, total: int, resumed: bool) -> None:
+    def progress(self, done: float, total: float, resumed: bool) -> None:
         """Move on, without a claim to speed for what an earlier call has drawn."""
         from tqdm import tqdm
 

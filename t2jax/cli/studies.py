@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 STAGES_OF = {
-    'study': ('data', 'train', 'evaluate', 'fit', 'report'),
+    'study': ('data', 'train', 'evaluate', 'posttrain', 'fit', 'report'),
     'train': ('data', 'train'),
     'evaluate': ('evaluate',),
+    'posttrain': ('posttrain',),
 }
 
 

@@ -16,6 +16,7 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding
 
+from t2jax.data.rows import RowFeed
 from t2jax.data.shards import ABOUT_VOCABULARY, Shards
 
 PREFETCH = 4  # blocks read ahead, each by a thread of its own
@@ -90,13 +91,18 @@ class Feed:
                 filled, offset, shard = filled + len(part), 0, shard + 1
 
 
-def stream(feed: Feed, start: int, stop: int, per: int, rows: np.ndarray | slice | None = None) -> Iterator[np.ndarray]:
+def stream(
+    feed: Feed | RowFeed, start: int, stop: int, per: int, rows: np.ndarray | slice | None = None
+) -> Iterator[np.ndarray]:
     """Yield steps start .. stop in blocks of `per` steps [per, rows, sequence + 1], the last as short as it comes.
 
     Where Grain is installed, its threads read ahead while the caller trains; elsewhere each block is read when it is
     asked for. The values are the same. The threads end with the iterator.
     """
     blocks = _Blocks(feed, start, stop, per, rows)
+    if isinstance(feed, RowFeed):  # which is in memory
+        yield from (blocks[i] for i in range(len(blocks)))
+        return
     try:
         import grain  # here: it takes a second to import, and images made for GPUs come without
     except ImportError:
@@ -109,7 +115,7 @@ def stream(feed: Feed, start: int, stop: int, per: int, rows: np.ndarray | slice
 class _Blocks:
     """What stream reads, as the random-access source that Grain asks for."""
 
-    def __init__(self, feed: Feed, start: int, stop: int, per: int, rows: np.ndarray | slice | None) -> None:
+    def __init__(self, feed: Feed | RowFeed, start: int, stop: int, per: int, rows: np.ndarray | slice | None) -> None:
         self._feed, self._starts, self._stop, self._per, self._rows = feed, range(start, stop, per), stop, per, rows
 
     def __len__(self) -> int:

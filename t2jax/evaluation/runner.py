@@ -43,10 +43,10 @@ class Evaluation:
     k: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
     def __post_init__(self) -> None:
-        if self.samples < 1 or self.temperature < 0:
+        if self.samples < 0 or self.temperature < 0:
             raise ValueError(
                 f'evaluation.samples is {self.samples} and temperature {self.temperature}; '
-                'use at least 1 sample and a temperature of 0 or more'
+                'use 0 or more of both, 0 samples to draw none'
             )
         if 1 not in self.k or min(self.k) < 1:
             raise ValueError(f'evaluation.k is {self.k}; list whole numbers from 1 on, 1 among them')
@@ -82,7 +82,11 @@ def evaluate(
             continue
         nll_Q = answer_nll(model, params, task.encoded)
         root = jax.random.fold_in(jax.random.key(settings.seed), number)
-        correct_Q = count_correct(model, params, task, settings, root, mesh)
+        correct_Q = np.zeros(len(nll_Q), int)
+        if settings.samples:
+            correct_Q = np.zeros(len(nll_Q), int)
+        if settings.samples:
+            correct_Q = count_correct(model, params, task, settings, root, mesh)
         sizes = zip(task.encoded.answer_lengths.tolist(), (len(q.answer.encode()) for q in task.questions))
         out = io.StringIO()
         write = csv.writer(out, lineterminator='\n')
@@ -150,13 +154,13 @@ def observe(
         params, tokens = sizes[run]
         for task in tasks:
             nll_Q, n, correct_Q = read_evaluation(folder / f'{task}.csv')
-            intervals = sampled_intervals(n, correct_Q, [k for k in ks if k <= n])
+            intervals = sampled_intervals(n, correct_Q, [k for k in ks if k <= n]) if n else []
             for k in ks:
                 sampled = (np.nan,) * 3
                 if k <= n:
                     sampled = (unbiased_pass_at_k(n, correct_Q, k).mean(), *intervals.pop(0))
                 nll, passed = repeated_nll(nll_Q, k).mean(), pass_at_k(nll_Q, k).mean()
-                rows.append((run, task, params, tokens, k, nll, passed, n, *sampled))
+                rows.append((run, task, params, tokens, k, nll, passed, n or np.nan, *sampled))
     return _table(rows)
 
 

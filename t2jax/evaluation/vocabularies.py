@@ -50,11 +50,14 @@ def _same(path: epath.Path, other: epath.Path) -> bool:
 def bos_of(trained: Trained, vocabulary: Vocabulary) -> tuple[int | None, str | None]:
     """Return the id that texts of a model begin with and how it is written, or None: a run's begin with the end token.
 
+    A fine-tuned model's texts begin as did those of the model it started from.
+
     Raises ValueError for a token that the tokenizer lacks.
     """
-    if trained.imported is None:
+    about = trained.start or trained.imported
+    if about is None:
         return vocabulary.end_id, vocabulary.token_of(vocabulary.end_id)
-    bos = trained.imported.bos
+    bos = about.bos
     if bos is None:
         return None, None
     found = vocabulary.id_of(bos)

@@ -8,8 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from t2jax.plotting.labels import APPROACH_1, APPROACH_2, CHINCHILLA, LAW_NAMES, human_flops, human_percent
+from t2jax.plotting.labels import (
+    APPROACH_1,
+    APPROACH_2,
+    CHINCHILLA,
+    LAW_NAMES,
+    TASK_NAMES,
+    human_flops,
+    human_percent,
+)
 from t2jax.plotting.markup import bullets, cells, document, row, section, table
+from t2jax.plotting.posttraining_html import posttraining_html
 from t2jax.plotting.questions import english_html, questions_html
 from t2jax.plotting.results import Results
 from t2jax.plotting.table import (
@@ -26,7 +35,6 @@ from t2jax.plotting.table import (
 PAPER_ERRORS = {APPROACH_1: '2.8 %', APPROACH_2: '8.4 %'}
 # What each law is about first of all; its fits to single tasks stand below.
 MAIN_TASK = {CHINCHILLA: 'text', APPROACH_1: 'macro', APPROACH_2: 'macro'}
-TASK_NAMES = {'text': 'held-out text', 'macro': 'mean over tasks'}
 
 # Title of each figure, and one sentence that tells a stranger how to read it.
 FIGURE_WORDS = {
@@ -62,6 +70,18 @@ FIGURE_WORDS = {
         'Each cell is one trained model and holds its tokens per parameter; marks show the best run of each '
         'budget, dashed frames the overtrained runs that the extrapolation test kept from the laws.',
     ),
+    'post_training': (
+        'Optimal tokens per parameter after fine-tuning',
+        'In colour the T2 optimum of each stage, in black that of Chinchilla fitted to the NLL of the same '
+        "stage's answers in one try, each with its 80 % interval; marks stand side by side at one budget, and are "
+        'hollow where the sizes trained or considered, and not the data, may have set the optimum or its interval.',
+    ),
+    'fine_tuning_curves': (
+        'Fine-tuning, epoch by epoch',
+        'Each line is one size at its longest pre-training, from its own NLL before (epoch 0) on; the dot is its '
+        'lowest, so that a line which rises after its dot overfits, and a cross ends one that came out worse than '
+        'before.',
+    ),
 }
 
 
@@ -77,11 +97,20 @@ def page(results: Results, pictures: Mapping[str, bytes]) -> str:
         section('The fitted laws', _fits(results)),
         section('Sampled against likelihood pass@k', _agreement(results)),
         _figures(pictures, ('pass_at_k_curves', 'checkpoint_grid')),
+        *_after_fine_tuning(results, pictures),
         section('What was asked', questions_html(results.asked)),
         section('What larger models are asked', english_html()),
         section('Where this comes from', _provenance(results)),
     ]
     return document(headline(rows), sections)
+
+
+def _after_fine_tuning(results: Results, pictures: Mapping[str, bytes]) -> list[str]:
+    """Write what fine-tuning changes, if the study fine-tuned."""
+    if results.posttraining is None:
+        return []
+    figures = _figures(pictures, ('post_training', 'fine_tuning_curves'))
+    return [section('After fine-tuning', posttraining_html(results.posttraining)), figures]
 
 
 def _answer(rows: list[dict]) -> str:

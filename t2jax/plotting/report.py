@@ -12,7 +12,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from t2jax.config import write_text
-from t2jax.plotting import curves, grid, isoflop, page
+from t2jax.plotting import curves, grid, isoflop, page, posttraining
 from t2jax.plotting.results import Results, read_results
 from t2jax.plotting.style import png_bytes
 from t2jax.plotting.table import answer_lines, table_rows
@@ -25,6 +25,11 @@ FIGURES: dict[str, Callable[[Results], tuple[Figure, list[dict]]]] = {
     'pass_at_k_curves': curves.pass_at_k_curves,
     'checkpoint_grid': grid.checkpoint_grid,
 }
+# Of a study that fine-tuned its runs.
+POST_TRAINING: dict[str, Callable[[Results], tuple[Figure, list[dict]]]] = {
+    'post_training': posttraining.post_training,
+    'fine_tuning_curves': posttraining.fine_tuning_curves,
+}
 
 
 def write_report(workdir: Path) -> Path:
@@ -35,12 +40,15 @@ def write_report(workdir: Path) -> Path:
     """
     results = read_results(Path(workdir))
     pictures, files = {}, {}
-    for name, draw in FIGURES.items():
+    after = results.posttraining
+    for name, draw in (FIGURES | (POST_TRAINING if after else {})).items():
         if name != 'extrapolation' or results.has_held_out:
             figure, numbers = draw(results)
             pictures[name] = png_bytes(figure)
             files |= {f'{name}.png': pictures[name], f'{name}.csv': _csv_bytes(numbers)}
     files['answer.csv'] = _csv_bytes(table_rows(results.rows))
+    if after:
+        files['post_training_table.csv'] = _csv_bytes(after.comparisons)
     files['answer.txt'] = (answer_lines(results.rows) + '\n').encode()
     files['index.html'] = page.page(results, pictures).encode()
     folder = Path(workdir) / 'report'

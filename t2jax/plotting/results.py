@@ -1,7 +1,7 @@
 """Everything a study left on disk that a figure or a table needs, read once and checked.
 
 observations.csv, losses.csv, fits/<law>.json, allocation.json and study.json are required; provenance.json and what
-questions.py reads are not.
+questions.py and posttraining_results.py read are not.
 """
 
 import json
@@ -17,6 +17,7 @@ from t2jax.laws.observations import Observations, macro_average, value_at_k
 from t2jax.laws.record import Fit, fit_from_dict, load_fit
 from t2jax.laws.tables import read_observations
 from t2jax.plotting.labels import APPROACH_1, APPROACH_2, LAW_NAMES
+from t2jax.plotting.posttraining_results import PostTraining, read_posttraining
 from t2jax.plotting.questions import Asked, read_asked
 
 
@@ -34,7 +35,8 @@ class Results:
 
     `losses` are those on held-out text, `macro` is `observations` averaged over tasks, `fits` the fits by law
     (Chinchilla's to the losses, the others to the mean over tasks), `held_out[law][task]` the extrapolation test
-    (empty where a study has no overtrained run), `rows` the allocation by training budget.
+    (empty where a study has no overtrained run), `rows` the allocation by training budget; `posttraining` is None
+    where nothing was fine-tuned.
     """
 
     observations: Observations
@@ -46,6 +48,7 @@ class Results:
     study: Mapping[str, Any]
     provenance: Mapping[str, Any]
     asked: Asked
+    posttraining: PostTraining | None
 
     @property
     def inference_flops(self) -> float:
@@ -105,6 +108,7 @@ def read_results(workdir: Path) -> Results:
         study=_read_table(_existing(workdir / 'study.json', 'it is written when a study starts')),
         provenance=_read_table(provenance) if provenance.exists() else {},
         asked=read_asked(workdir),
+        posttraining=read_posttraining(workdir / 'posttraining'),
     )
 
 

@@ -56,6 +56,10 @@ class Checkpoints:
         """Return the step after which to save next, at most the run's last one."""
         return min(last, (step // self.every + 1) * self.every) if self.every else last
 
+    def is_due(self, step: int, last: int) -> bool:
+        """Tell whether to save after so many steps."""
+        return step == last or bool(self.every and step % self.every == 0)
+
 
 def saved_steps(folder: epath.PathLike) -> list[int]:
     """List the steps of the finished checkpoints."""

@@ -1,4 +1,5 @@
-"""One run, from its first step or its last checkpoint to its end, on one host or many.
+"""Runs, from their first step or their last checkpoint to their end: one on one host or many, or several small ones at
+once on one device, under vmap.
 
 Order of a resume:
 1. refuse a run longer than the text, and a folder of another config (layout, checkpoints and spike_nats may change);
@@ -6,7 +7,8 @@ Order of a resume:
    whatever devices wrote it, moving damaged ones aside; refuse other text than it was trained on;
 3. cut metrics.jsonl back to the step of that checkpoint;
 4. ask the feed for the batches after it. They are a function of (seed, step), so the resumed run is the uninterrupted
-   one: bitwise on as many devices of the same kind, else up to rounding.
+   one: bitwise on as many devices of the same kind, else up to rounding. Runs trained together go on together, from a
+   step that all of them have saved: which runs share a program has to be the same for the same bits.
 
 A checkpoint of step s is written only when the losses of all steps up to s are read and in order.
 
@@ -20,12 +22,15 @@ FOLDER may be in a bucket, gs://BUCKET/..., given as an etils.epath.Path; severa
 
 import contextlib
 import dataclasses
+import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from etils import epath
 from jax.experimental import multihost_utils
@@ -33,71 +38,42 @@ from jax.sharding import Mesh
 
 from t2jax import costs
 from t2jax.chips import chip_of
-from t2jax.config import claim, from_dict, read_json, write_json
+from t2jax.config import claim, write_json
 from t2jax.data.feed import Feed, host_rows, stream, to_global
+from t2jax.data.rows import RowFeed
 from t2jax.mesh import Layout, sharding
 from t2jax.models.config import ModelConfig
-from t2jax.training import checkpoint
-from t2jax.training.checkpoint import CheckpointFolder, Checkpoints, everywhere
+from t2jax.training.checkpoint import CheckpointFolder, everywhere
 from t2jax.training.metrics import Dispatch, Facts, Metrics, Profile, Watch
 from t2jax.training.recipe import Recipe, make_schedule, multiplier
-from t2jax.training.step import TrainState, init_state, make_init, make_train_steps, state_shardings
+from t2jax.training.runs import CONFIG, RESULT, VOCABULARY, RunConfig, state_shapes
+from t2jax.training.step import TrainState, make_begin, make_init, make_train_steps, make_validate
 from t2jax.training.stopping import Stopped, StopRequests
 
-VOCABULARY = 'tokens.json'
 MAY_CHANGE = ('layout', 'checkpoints', 'spike_nats')  # on resume
 
 
-@dataclasses.dataclass(frozen=True)
-class RunConfig:
-    """One model trained on `tokens` tokens."""
+class Validation(NamedTuple):
+    """Held-out rows [C, B, T + 1], as RowFeed has them, and after which steps they are scored."""
 
-    name: str
-    model: ModelConfig
-    tokens: float
-    recipe: Recipe
-    seed: int
-    layout: Layout = Layout()
-    checkpoints: Checkpoints = Checkpoints()
-    spike_nats: float = 3.0  # a mean loss so far above the median of the recent ones stops the run; 0: none does
-
-    @property
-    def steps(self) -> int:
-        """Whole steps of the run."""
-        return self.recipe.steps(self.tokens)
-
-    @property
-    def train_flops(self) -> float:
-        """6 N D of the tokens really trained on."""
-        return costs.train_flops(costs.count_params(self.model), self.steps * self.recipe.batch_tokens)
-
-    @property
-    def step_flops(self) -> int:
-        """FLOPs of one step as executed."""
-        return costs.train_step_flops(self.model, self.recipe.batch_sequences, self.recipe.sequence_length)
-
-    def key(self) -> jax.Array:
-        """Return the run's own random key, a function of study seed and run name."""
-        return jax.random.fold_in(jax.random.key(self.seed), zlib.crc32(self.name.encode()))
+    tokens: np.ndarray
+    rows: int  # without those that fill the last batch up
+    steps: tuple[int, ...]
 
 
-def is_finished(run: RunConfig, folder: epath.PathLike) -> bool:
-    """Tell whether the run's last checkpoint is there, and its result."""
-    folder = epath.Path(folder)
-    return (folder / 'result.json').exists() and checkpoint.latest_step(folder / 'checkpoints') == run.steps
+class Job(NamedTuple):
+    """A run, what it is trained on, where it goes, and the params that it starts from; without, random ones."""
 
-
-def state_shapes(run: RunConfig, mesh: Mesh) -> TrainState:
-    """Return the run's state as shapes with shardings on this mesh."""
-    shapes = jax.eval_shape(lambda: init_state(run.model, run.recipe, jax.random.key(0)))
-    shardings = state_shardings(run.model, run.recipe, mesh)
-    place = lambda shape, where: jax.ShapeDtypeStruct(shape.shape, shape.dtype, sharding=where)
-    return jax.tree.map(place, shapes, shardings)
+    run: RunConfig
+    feed: Feed | RowFeed
+    folder: epath.PathLike
+    params: Any = None
+    validation: Validation | None = None
 
 
 def train(
     run: RunConfig,
-    feed: Feed,
+    feed: Feed | RowFeed,
     folder: epath.PathLike,
     mesh: Mesh,
     progress: Callable[[float], None] = lambda flops: None,
@@ -113,104 +89,228 @@ def train(
     finite or leaps; ValueError for a folder of another config, no readable checkpoint, or too little text; OSError
     where nothing can be written.
     """
-    folder, watch = epath.Path(folder), watch or Watch()
-    feed.batches(run.steps, 0)  # refuses a run longer than the text before its first step
-    _by_first_host(lambda: claim(folder / 'config.json', run, free=MAY_CHANGE))
-    _by_first_host(lambda: _note_vocabulary(folder, feed))
-    if not everywhere((folder / 'config.json').exists()):
-        raise ValueError(f'not every host sees {folder}; several hosts need one folder, as in a bucket gs://...')
-    position = _Position(run, feed, mesh)
-    flops = run.train_flops / run.steps
-    with StopRequests(should_stop) as stop, CheckpointFolder(folder / 'checkpoints', run.checkpoints) as saved:
-        found = saved.restore_latest(lambda: state_shapes(run, mesh))
-        if found is None:
-            step, state = 0, _init(run.model, run.recipe, mesh)(run.key())
-        else:
-            step, state = position.check(found[1]), found[0]
-        progress(flops * step)
-        profile, queue = Profile(folder, watch), _Steps(run, feed, mesh)
-        with Metrics(folder, step, _facts(run, mesh), watch) as metrics:
-            while step < run.steps and stop.code is None:
-                with contextlib.closing(queue.blocks(step)) as blocks:
-                    for block in blocks:
-                        if stop.reached():
-                            break
-                        profile.before(step, state)
-                        state, losses, norms = queue(state, block)
-                        done = metrics.add(Dispatch(step, step + len(block), losses, norms))
-                        step += len(block)
-                        progress(flops * done)
-                progress(flops * metrics.settle())
-                if step:
-                    saved.save(step, state, position.at(step))
-                metrics.flush()
-            profile.end(state)
-        saved.wait()
-    if step < run.steps:
-        saved_it = ' and saved it' if step else ''
-        raise Stopped(f'run {run.name} stopped at step {step} of {run.steps}{saved_it}', stop.code)
-    _by_first_host(lambda: write_json(folder / 'result.json', _result(run, metrics)))
-    return state
+    return train_jobs([Job(run, feed, folder)], mesh, progress, should_stop, watch)[0]
 
 
-def load_params(run: RunConfig, folder: epath.PathLike, mesh: Mesh, step: int | None = None) -> Any:
-    """Read the params of a finished run, or of a run after `step` steps.
+def train_jobs(
+    jobs: Sequence[Job],
+    mesh: Mesh,
+    progress: Callable[[float], None] = lambda flops: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    watch: Watch | None = None,
+) -> list[TrainState]:
+    """Train one run, as `train` does, or several of one model on one device, and return their states.
 
-    Raises FileNotFoundError if it is not finished, or has no checkpoint of that step.
+    Runs that are trained together have the same steps, batches of one shape, and recipes that differ in the learning
+    rate alone. Raises what `train` does, and ValueError for runs that cannot be trained together.
     """
-    if step is None and not is_finished(run, folder):
-        raise FileNotFoundError(f'run {run.name} in {folder} is not finished; train it first')
-    checkpoints, step = epath.Path(folder) / 'checkpoints', run.steps if step is None else step
-    there = checkpoint.saved_steps(checkpoints)
-    if step not in there:
-        raise FileNotFoundError(f'run {run.name} in {folder} has no checkpoint of step {step}; it has {there}')
-    return checkpoint.restore(checkpoints, step, state_shapes(run, mesh))[0].params
+    _check_alike(jobs, mesh)
+    members, first = [_Member(job, mesh, watch or Watch()) for job in jobs], jobs[0].run
+    flops = sum(job.run.train_flops for job in jobs) / first.steps
+    with StopRequests(should_stop) as stop, contextlib.ExitStack() as opened:
+        step, state = _resume(members, mesh, opened)
+        progress(flops * step)
+        profile, queue = Profile(members[0].folder, members[0].watch), _Steps(jobs, mesh)
+        for member in members:
+            member.record(step, opened)
+        while step < first.steps and stop.code is None:
+            with contextlib.closing(queue.blocks(step)) as blocks:
+                for block in blocks:
+                    if stop.reached():
+                        break
+                    profile.before(step, state)
+                    state, losses, norms = queue(state, block)
+                    dispatch = Dispatch(step, step + len(block[0]), losses, norms)
+                    done = [member.metrics.add(part) for member, part in zip(members, _parts(dispatch, len(jobs)))]
+                    step = dispatch.stop
+                    progress(flops * done[0])
+            found = queue.validate(state, step)
+            done = [member.metrics.settle(**row) for member, row in zip(members, found)]
+            progress(flops * done[0])
+            if step and (stop.code is not None or first.checkpoints.is_due(step, first.steps)):
+                _save(members, step, state)
+            for member in members:
+                member.metrics.flush()
+        profile.end(state)
+    if step < first.steps:
+        saved_it = ' and saved it' if step else ''
+        others = f' and {len(jobs) - 1} more' if jobs[1:] else ''
+        raise Stopped(f'run {first.name}{others} stopped at step {step} of {first.steps}{saved_it}', stop.code)
+    for member in members:
+        _by_first_host(lambda member=member: write_json(member.folder / RESULT, _result(member.run, member.metrics)))
+    return _split(state, len(jobs))
 
 
-def read_run(folder: epath.PathLike) -> RunConfig:
-    """Read back what a folder's run was trained as; raises FileNotFoundError where there is none."""
-    path = epath.Path(folder) / 'config.json'
-    if not path.exists():
-        raise FileNotFoundError(f'{folder} is no run: it has no config.json; give a folder such as WORKDIR/runs/NAME')
-    return from_dict(RunConfig, read_json(path, 'give a run that can be read'), str(path))
+class _Member:
+    """One of the runs under way, and its folder: every host has all of it, the first one writes."""
+
+    saved: CheckpointFolder
+    metrics: Metrics
+
+    def __init__(self, job: Job, mesh: Mesh, watch: Watch) -> None:
+        """Claim the folder; refuses a run longer than its text before its first step."""
+        self.job, self.run, self.watch, self._mesh = job, job.run, watch, mesh
+        self.folder = epath.Path(job.folder)
+        job.feed.batches(job.run.steps, 0)
+        _by_first_host(lambda: claim(self.folder / CONFIG, job.run, free=MAY_CHANGE))
+        _by_first_host(self._note_vocabulary)
+        if not everywhere((self.folder / CONFIG).exists()):
+            raise ValueError(
+                f'not every host sees {self.folder}; several hosts need one folder, as in a bucket gs://...'
+            )
+        self.position = _Position(job.run, job.feed, mesh)
+
+    def _note_vocabulary(self) -> None:
+        path = self.folder / VOCABULARY
+        if self.job.feed.vocabulary and not path.exists():
+            write_json(path, self.job.feed.vocabulary)
+
+    def restore(self, opened: contextlib.ExitStack) -> tuple[int, TrainState] | None:
+        """Open the checkpoints, and read the newest."""
+        self.saved = opened.enter_context(CheckpointFolder(self.folder / 'checkpoints', self.run.checkpoints))
+        found = self.saved.restore_latest(lambda: state_shapes(self.run, self._mesh))
+        return None if found is None else (self.position.check(found[1]), found[0])
+
+    def begin(self) -> TrainState:
+        """Make the state of step 0."""
+        if self.job.params is None:
+            return _init(self.run.model, _unrated(self.run.recipe), self._mesh)(self.run.key())
+        return _begin(self.run.model, _unrated(self.run.recipe), self._mesh)(self.job.params)
+
+    def record(self, step: int, opened: contextlib.ExitStack) -> None:
+        """Take up metrics.jsonl."""
+        self.metrics = opened.enter_context(Metrics(self.folder, step, _facts(self.run, self._mesh), self.watch))
+
+
+def _check_alike(jobs: Sequence[Job], mesh: Mesh) -> None:
+    if not jobs[1:]:
+        return
+    if mesh.size > 1 or jax.process_count() > 1:
+        raise ValueError(f'{len(jobs)} runs are to be trained together on {mesh.size} devices; give each run a mesh')
+    looks = lambda job: job.validation and job.validation.steps
+    run = lambda job: dataclasses.replace(job.run, name='', seed=0, recipe=_unrated(job.run.recipe), start=None)
+    shape = lambda job: (run(job), looks(job))
+    odd = next((job.run.name for job in jobs if shape(job) != shape(jobs[0])), None)
+    if odd:
+        raise ValueError(
+            f'runs {jobs[0].run.name} and {odd} cannot be trained together; they may differ in their texts, '
+            'starts and learning rates alone'
+        )
+
+
+def _resume(members: Sequence[_Member], mesh: Mesh, opened: contextlib.ExitStack) -> tuple[int, TrainState]:
+    """Go on from where all of the runs are, if that is one step, else from the first."""
+    found = [member.restore(opened) for member in members]
+    steps = {one[0] if one else 0 for one in found}
+    if len(steps) == 1 and all(found):
+        return steps.pop(), _join([one[1] for one in found])
+    return 0, _join([member.begin() for member in members])
+
+
+def _save(members: Sequence[_Member], step: int, state: TrainState) -> None:
+    if not members[1:]:
+        members[0].saved.save(step, state, members[0].position.at(step))
+        return
+    with _SAVING_MANY:
+        for member, part in zip(members, _split(state, len(members))):
+            member.saved.save(step, part, member.position.at(step))
+            member.saved.wait()
+
+
+_SAVING_MANY = threading.Lock()  # a dozen of orbax's background writers in a process may wait for one another forever
+
+
+def _join(states: Sequence[TrainState]) -> TrainState:
+    return jax.tree.map(lambda *parts: jnp.stack(parts), *states) if states[1:] else states[0]
+
+
+def _split(state: TrainState, count: int) -> list[TrainState]:
+    return [jax.tree.map(itemgetter(i), state) for i in range(count)] if count > 1 else [state]
+
+
+def _parts(dispatch: Dispatch, count: int) -> list[Dispatch]:
+    if count == 1:
+        return [dispatch]
+    return [dispatch._replace(losses=dispatch.losses[i], norms=dispatch.norms[i]) for i in range(count)]
 
 
 class _Steps:
-    """The compiled steps of a run, and the text that feeds them."""
+    """The compiled steps of the runs under way, and what feeds them."""
 
-    def __init__(self, run: RunConfig, feed: Feed, mesh: Mesh) -> None:
-        self._run, self._feed, self._per = run, feed, run.layout.steps_per_dispatch
-        self._compiled = _compiled(run.model, run.recipe, mesh, run.layout)
-        self._schedule = make_schedule(run.recipe, run.model, run.tokens)
+    def __init__(self, jobs: Sequence[Job], mesh: Mesh) -> None:
+        run = jobs[0].run
+        self._jobs, self._run, self._mesh, self._per = jobs, run, mesh, run.layout.steps_per_dispatch
+        make = _compiled_together if jobs[1:] else _compiled
+        self._compiled = make(run.model, run.recipe, mesh, run.layout)
+        schedules = [make_schedule(job.run.recipe, job.run.model, job.run.tokens) for job in jobs]
+        self._schedule = jax.tree.map(lambda *x: np.stack(x), *schedules) if jobs[1:] else schedules[0]
         self._sharding = sharding(mesh, ('step', 'batch', 'length'))
-        self._rows = host_rows(self._sharding, feed.batch_sequences)
+        self._batch = jobs[0].feed.batch_sequences
+        self._rows = host_rows(self._sharding, self._batch)
 
-    def blocks(self, step: int) -> Iterator[np.ndarray]:
-        """Read this host's rows of the steps from `step` to the next checkpoint, a dispatch at a time."""
-        return stream(self._feed, step, self._run.checkpoints.next_after(step, self._run.steps), self._per, self._rows)
+    def blocks(self, step: int) -> Iterator[list[np.ndarray]]:
+        """Read this host's rows of the steps from `step` to the next checkpoint or validation, a dispatch at a time."""
+        stop = self._run.checkpoints.next_after(step, self._run.steps)
+        looks = [at for job in self._jobs if job.validation for at in job.validation.steps if at > step]
+        stop = min([stop, *looks])
+        with contextlib.ExitStack() as opened:
+            streams = [stream(job.feed, step, stop, self._per, self._rows) for job in self._jobs]
+            for one in streams:
+                opened.enter_context(contextlib.closing(one))
+            yield from map(list, zip(*streams, strict=True))
 
-    def __call__(self, state: TrainState, block: np.ndarray) -> tuple[TrainState, jax.Array, jax.Array]:
-        """Queue a block; a short one is filled up, so that it needs no executable of its own."""
-        count = np.int32(len(block))
-        block = np.pad(block, [(0, self._per - len(block)), (0, 0), (0, 0)])
-        tokens = to_global(block, self._rows, self._sharding, self._feed.batch_sequences)
+    def __call__(self, state: TrainState, blocks: list[np.ndarray]) -> tuple[TrainState, jax.Array, jax.Array]:
+        """Queue a block of each run; a short one is filled up, so that it needs no executable of its own."""
+        count = np.int32(len(blocks[0]))
+        blocks = [np.pad(block, [(0, self._per - len(block)), (0, 0), (0, 0)]) for block in blocks]
+        if blocks[1:]:
+            tokens = jax.device_put(np.stack(blocks), self._mesh.devices.flat[0])
+        else:
+            tokens = to_global(blocks[0], self._rows, self._sharding, self._batch)
         return self._compiled(state, self._schedule, tokens, count)
 
+    def validate(self, state: TrainState, step: int) -> list[dict[str, float]]:
+        """Score what is held out of each run, where it is time: a row to add to its metrics."""
+        if not any(job.validation and step in job.validation.steps for job in self._jobs):
+            return [{} for _ in self._jobs]
+        score = _validate(self._run.model, self._mesh, self._run.layout)
+        parts = zip(_split(state, len(self._jobs)), self._jobs)
+        sums = [score(part.params, job.validation.tokens) / job.validation.rows for part, job in parts]
+        return [{'validation_nll': round(float(nll), 6)} for nll in sums]
 
-# runs of one size share what is compiled
-_init = cache(make_init)
+
+# runs of one size share what is compiled, whatever their learning rates: those are in their schedules
+def _unrated(recipe: Recipe) -> Recipe:
+    return dataclasses.replace(recipe, learning_rate=1.0)
+
+
+_init, _begin, _validate = cache(make_init), cache(make_begin), cache(make_validate)
+
+
+def _compiled(model: ModelConfig, recipe: Recipe, mesh: Mesh, layout: Layout) -> Any:
+    return _compile(model, _unrated(recipe), mesh, layout)
 
 
 @cache
-def _compiled(model: ModelConfig, recipe: Recipe, mesh: Mesh, layout: Layout) -> Any:
+def _compile(model: ModelConfig, recipe: Recipe, mesh: Mesh, layout: Layout) -> Any:
     return make_train_steps(model, recipe, mesh, layout)
+
+
+def _compiled_together(model: ModelConfig, recipe: Recipe, mesh: Mesh, layout: Layout) -> Any:
+    return _compile_together(model, _unrated(recipe), mesh, layout)
+
+
+@cache
+def _compile_together(model: ModelConfig, recipe: Recipe, mesh: Mesh, layout: Layout) -> Any:
+    one = make_train_steps(model, recipe, mesh, layout)
+    return jax.jit(jax.vmap(one, in_axes=(0, 0, 0, None)), donate_argnums=0)
 
 
 class _Position:
     """Where in its text a run is, as checkpoints record it."""
 
-    def __init__(self, run: RunConfig, feed: Feed, mesh: Mesh) -> None:
-        self._run, self._epoch_steps = run, feed.steps // feed.epochs
+    def __init__(self, run: RunConfig, feed: Feed | RowFeed, mesh: Mesh) -> None:
+        self._run, self._epoch_steps = run, max(1, feed.steps // feed.epochs)
         text = zlib.crc32(feed.read(0, slice(0, 1)).astype(np.uint32).tobytes())  # changes with seed, order and ids
         devices = f'{mesh.size} x {mesh.devices.flat[0].device_kind}'
         self._same = {'text': text, 'layout': dataclasses.asdict(run.layout), 'devices': devices}
@@ -248,11 +348,6 @@ def _result(run: RunConfig, metrics: Metrics) -> dict[str, Any]:
         'seconds': round(metrics.seconds, 3),  # of the dispatches that count: not of starts, nor of steps done twice
         'loss': metrics.loss,
     }
-
-
-def _note_vocabulary(folder: epath.Path, feed: Feed) -> None:
-    if feed.vocabulary and not (folder / VOCABULARY).exists():
-        write_json(folder / VOCABULARY, feed.vocabulary)
 
 
 def _by_first_host(write: Callable[[], None]) -> None:

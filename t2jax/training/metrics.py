@@ -9,8 +9,9 @@ import json
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 import jax
@@ -84,17 +85,17 @@ class Metrics:
         late, self._late = self._late, dispatch
         return self._record(late)
 
-    def settle(self) -> int:
-        """Wait for the last dispatch and record it; returns its steps."""
+    def settle(self, **more: float) -> int:
+        """Wait for the last dispatch and record it, with what else is known after it; returns its steps."""
         late, self._late = self._late, None
-        return self._record(late)
+        return self._record(late, more)
 
     def flush(self) -> None:
         """Write what a bucket would not let us append."""
         if self._bucket and self._writes:
             write_text(self._path, ''.join(self._lines))
 
-    def _record(self, dispatch: Dispatch | None) -> int:
+    def _record(self, dispatch: Dispatch | None, more: Mapping[str, float] = MappingProxyType({})) -> int:
         """Raises FloatingPointError naming the steps whose loss is not finite or far above the recent ones."""
         if dispatch is None:
             return 0
@@ -116,6 +117,7 @@ class Metrics:
         }
         if facts.peak_flops:
             row['mfu'] = float(f'{steps * facts.step_flops / seconds / facts.peak_flops:.4g}')
+        row |= more
         self.seconds, self.loss = self.seconds + row['seconds'], row['loss']
         self._recent.append(row['loss'])
         self._write(row)

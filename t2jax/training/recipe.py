@@ -1,9 +1,10 @@
-"""The pretraining recipe: AdamW with decoupled decay, warmup, cosine to zero over the run's own tokens.
+"""The recipe: AdamW with decoupled decay, warmup, cosine to zero over the run's own tokens.
 
 p <- p - m(t) (eta p_adam + lambda p), m rising from 0 to 1 over the warmup and falling to 0 as a half cosine; lambda
 does not scale with the learning rate. Source: OpenLM as in Porian et al. (arXiv 2406.19146), the "base" setting.
 OpenLM's z-loss squares the mean of log Z over what one device computes at once; ours is the mean of log^2 Z, as in PaLM
-(arXiv 2204.02311), which does not depend on how a batch is split.
+(arXiv 2204.02311), which does not depend on how a batch is split. Fine-tuning has m = 1
+throughout (T2, "Post-training").
 """
 
 import math
@@ -17,6 +18,8 @@ import optax
 
 from t2jax import costs
 from t2jax.models.config import ModelConfig
+
+DECAYS = ('cosine', 'constant')
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,15 @@ class Recipe:
     z_loss: float = 1e-4
     warmup_tokens_per_param: float = 1.0
     max_warmup_share: float = 1.0  # of the run; only runs of very few tokens per parameter reach it
+    decay: str = 'cosine'  # to zero over the run; or constant
     epochs: int = 1  # how often the text may be read; a run that needs more is refused
 
     def __post_init__(self) -> None:
         for name in ('batch_sequences', 'sequence_length', 'learning_rate', 'clip_norm'):
             if not getattr(self, name) > 0:
                 raise ValueError(f'recipe.{name} is {getattr(self, name)}; it has to be above 0')
+        if self.decay not in DECAYS:
+            raise ValueError(f'recipe.decay is {self.decay!r}; use {" or ".join(DECAYS)}')
         if self.epochs < 1:
             raise ValueError(f'recipe.epochs is {self.epochs}; the text is read at least once')
 
@@ -59,6 +65,7 @@ class Schedule(NamedTuple):
     peak_rate: jax.Array | np.float32
     warmup_steps: jax.Array | np.float32
     total_steps: jax.Array | np.float32
+    falls: jax.Array | np.float32  # 1: to zero; 0: not
 
 
 def make_schedule(recipe: Recipe, model: ModelConfig, tokens: float) -> Schedule:
@@ -68,7 +75,9 @@ def make_schedule(recipe: Recipe, model: ModelConfig, tokens: float) -> Schedule
         rate *= math.sqrt(recipe.reference_width / model.d_model)
     warmup = recipe.warmup_tokens_per_param * costs.count_params(model)
     warmup = min(warmup, recipe.max_warmup_share * tokens) / recipe.batch_tokens
-    return Schedule(np.float32(rate), np.float32(warmup), np.float32(recipe.steps(tokens)))
+    return Schedule(
+        np.float32(rate), np.float32(warmup), np.float32(recipe.steps(tokens)), np.float32(recipe.decay == 'cosine')
+    )
 
 
 def multiplier(schedule: Schedule, step: jax.Array | int) -> jax.Array | np.float32:
@@ -78,7 +87,7 @@ def multiplier(schedule: Schedule, step: jax.Array | int) -> jax.Array | np.floa
     rising = (t + 1) / xp.maximum(schedule.warmup_steps, 1)
     span = xp.maximum(schedule.total_steps - schedule.warmup_steps, 1)
     done = xp.clip((t - schedule.warmup_steps) / span, 0, 1)
-    return xp.minimum(rising, 1) * 0.5 * (1 + xp.cos(xp.pi * done))
+    return xp.minimum(rising, 1) * 0.5 * (1 + xp.cos(xp.pi * done * schedule.falls))
 
 
 def optimizer(recipe: Recipe) -> optax.GradientTransformation:

@@ -2,6 +2,9 @@
 
 loss = mean over tokens of -log p(token) + z log^2 Z. One jitted function runs up to S steps over tokens [S, B, T + 1];
 the number actually run is traced, so one executable serves runs of every length.
+
+Pretraining and fine-tuning differ in the tokens that count: all of a text, or those that `data.rows` says. The mean is
+over them, and nothing else has a part in the loss or a gradient of its own.
 """
 
 from dataclasses import dataclass
@@ -64,11 +67,23 @@ def loss_fn(
     recipe: Recipe,
     tokens_BT: jax.Array,
     execution: Execution = PLAIN,
+    weights_BT: jax.Array | None = None,
 ) -> tuple[jax.Array, jax.Array]:
-    """Return the objective with z-loss, and the plain mean loss in nats per token, of tokens [B, T + 1]."""
+    """Return the objective with z-loss, and the plain mean loss in nats per token, of tokens [B, T + 1].
+
+    weights [B, T] of the targets have a mean of 1 over the batch; None: all are 1.
+    """
     logits_BTV = transformer.forward(model, params, tokens_BT[:, :-1], execution)
     nll_BT, log_z_BT = token_losses(logits_BTV, tokens_BT[:, 1:])
-    return nll_BT.mean() + recipe.z_loss * jnp.square(log_z_BT).mean(), nll_BT.mean()
+    mean = lambda x_BT: (x_BT if weights_BT is None else weights_BT * x_BT).mean()
+    return mean(nll_BT) + recipe.z_loss * mean(jnp.square(log_z_BT)), mean(nll_BT)
+
+
+def read_marks(tokens_BT: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+    """Return ids [B, T + 1] and which targets count, [B, T]; None where all do, as in text, whose ids are unsigned."""
+    if jnp.issubdtype(tokens_BT.dtype, jnp.unsignedinteger):
+        return tokens_BT.astype(jnp.int32), None
+    return jnp.where(tokens_BT < 0, ~tokens_BT, tokens_BT), tokens_BT[:, 1:] >= 0
 
 
 def init_state(model: ModelConfig, recipe: Recipe, key: jax.Array) -> TrainState:
@@ -101,6 +116,33 @@ def make_init(model: ModelConfig, recipe: Recipe, mesh: Mesh) -> Any:
     return jax.jit(partial(init_state, model, recipe), out_shardings=shardings)
 
 
+def make_begin(model: ModelConfig, recipe: Recipe, mesh: Mesh) -> Any:
+    """Return params -> TrainState of step 0 on the mesh, with params of its own: a state's buffers are reused."""
+
+    def begin(params: transformer.Params) -> TrainState:
+        params = jax.tree.map(jnp.copy, params)
+        return TrainState(jnp.int32(0), params, optimizer(recipe).init(params))
+
+    return jax.jit(begin, out_shardings=state_shardings(model, recipe, mesh))
+
+
+def make_validate(model: ModelConfig, mesh: Mesh, layout: Layout) -> Any:
+    """Return (params, marked tokens [C, B, T + 1]) -> the summed loss of all targets that count, in nats."""
+
+    def validate(params: transformer.Params, tokens_CBT: jax.Array) -> jax.Array:
+        execution = make_execution(model, layout, mesh, tokens_CBT.shape[2] - 1)
+
+        def add(total: jax.Array, tokens_BT: jax.Array) -> tuple[jax.Array, None]:
+            ids_BT, counts_BT = read_marks(tokens_BT)
+            logits_BTV = transformer.forward(model, params, ids_BT[:, :-1], execution)
+            nll_BT, _ = token_losses(logits_BTV, ids_BT[:, 1:])
+            return total + jnp.where(counts_BT, nll_BT, 0).sum(), None
+
+        return jax.lax.scan(add, jnp.float32(0), tokens_CBT)[0]
+
+    return jax.jit(validate)
+
+
 def check_layout(model: ModelConfig, recipe: Recipe, mesh: Mesh, layout: Layout) -> None:
     """Raise ValueError where the mesh does not divide the heads, or the devices and microbatches not the batch."""
     tensor, rows = meshes.parts_of(mesh, 'heads'), meshes.parts_of(mesh, 'batch') * layout.microbatches
@@ -120,6 +162,7 @@ def make_train_steps(model: ModelConfig, recipe: Recipe, mesh: Mesh, layout: Lay
     """Return (state, schedule, tokens [S, B, T + 1], count) -> (state, losses [S], gradient norms [S]).
 
     Runs the first `count` of the S batches; later entries of the metrics are zero. The state's buffers are reused.
+    tokens are unsigned ids, or marked as `data.rows` has them: the loss is then the mean of what counts.
     Raises ValueError for a layout that does not fit the model or the batch.
     """
     layout = layout or Layout()
@@ -137,7 +180,9 @@ def make_train_steps(model: ModelConfig, recipe: Recipe, mesh: Mesh, layout: Lay
     ) -> tuple[TrainState, jax.Array, jax.Array]:
         def body(i: jax.Array, carry: Any) -> Any:
             state, losses, norms = carry
-            grads, loss = in_parts(state.params, tokens_SBT[i].astype(jnp.int32))
+            ids_BT, counts_BT = read_marks(tokens_SBT[i])
+            weights_BT = None if counts_BT is None else counts_BT / counts_BT.mean()
+            grads, loss = in_parts(state.params, ids_BT, weights_BT)
             direction, moments = transform.update(grads, state.moments)
             params = apply_update(recipe, schedule, state.step, state.params, direction)
             state = TrainState(state.step + 1, params, moments)
@@ -155,17 +200,27 @@ def make_train_steps(model: ModelConfig, recipe: Recipe, mesh: Mesh, layout: Lay
 
 
 def accumulate(
-    gradients: Any, shardings: Any, parts: int, mesh: Mesh, params: transformer.Params, tokens_BT: jax.Array
+    gradients: Any,
+    shardings: Any,
+    parts: int,
+    mesh: Mesh,
+    params: transformer.Params,
+    tokens_BT: jax.Array,
+    weights_BT: jax.Array | None = None,
 ) -> tuple[transformer.Params, jax.Array]:
     """Return the mean gradients and loss of a batch, computed in `parts` microbatches one after another."""
     if parts == 1:
-        return gradients(params, tokens_BT=tokens_BT)
-    # part m takes rows m, m + parts, ...: each device then has its share of every part without moving a token
-    rows = tokens_BT.reshape(-1, parts, tokens_BT.shape[1]).swapaxes(0, 1)
-    rows = jax.lax.with_sharding_constraint(rows, meshes.sharding(mesh, ('step', 'batch', 'length')))
+        return gradients(params, tokens_BT=tokens_BT, weights_BT=weights_BT)
 
-    def add(total: Any, part_BT: jax.Array) -> tuple[Any, None]:
-        found = gradients(params, tokens_BT=part_BT)
+    def cut(x_BT: jax.Array) -> jax.Array:
+        # part m takes rows m, m + parts, ...: each device then has its share of every part without moving a token
+        rows = x_BT.reshape(-1, parts, x_BT.shape[1]).swapaxes(0, 1)
+        return jax.lax.with_sharding_constraint(rows, meshes.sharding(mesh, ('step', 'batch', 'length')))
+
+    rows = jax.tree.map(cut, (tokens_BT, weights_BT))  # None, where there are no weights, stays None
+
+    def add(total: Any, part: Any) -> tuple[Any, None]:
+        found = gradients(params, tokens_BT=part[0], weights_BT=part[1])
         return jax.tree.map(jnp.add, total, found), None
 
     zeros = jax.tree.map(lambda p, s: jax.lax.with_sharding_constraint(jnp.zeros_like(p), s), params, shardings)

@@ -1,6 +1,6 @@
 """A trained model in a folder, as evaluation and export see it: a run of ours, or one imported from elsewhere.
 
-FOLDER/config.json, checkpoints/STEP/   a run, see loop.py; or
+FOLDER/config.json, checkpoints/STEP/   a run, see runs.py; or
 FOLDER/model.json, checkpoints/0/       an imported model: what it is, and its params
 FOLDER/tokenizer.json or .model         its tokenizer, where the import had one
 """
@@ -18,8 +18,9 @@ from t2jax.config import from_dict, read_json, to_dict, write_json, write_text
 from t2jax.mesh import sharding
 from t2jax.models import transformer
 from t2jax.models.config import ModelConfig
-from t2jax.training import checkpoint, loop
+from t2jax.training import checkpoint
 from t2jax.training.checkpoint import CheckpointFolder, Checkpoints
+from t2jax.training.runs import VOCABULARY, Start, is_finished, load_params, read_run
 
 MODEL = 'model.json'
 TOKENIZERS = ('tokenizer.json', 'tokenizer.model')
@@ -40,7 +41,10 @@ class Imported:
 
 @dataclass(frozen=True)
 class Trained:
-    """A model that can be loaded; `vocabulary` is what a run knows of its tokens, `imported` what an import is."""
+    """A model that can be loaded; `vocabulary` is what a run knows of its tokens, `imported` what an import is.
+
+    Of a fine-tuned one, `start` is what it began with; `tokens` and `context` are of that: T2's D is of pretraining.
+    """
 
     name: str
     folder: epath.Path
@@ -51,6 +55,7 @@ class Trained:
     tokenizer: epath.Path | None
     imported: Imported | None = field(default=None, repr=False)
     vocabulary: Mapping[str, Any] | None = field(default=None, repr=False)
+    start: Start | None = field(default=None, repr=False)
 
     @property
     def workdir(self) -> epath.Path | None:
@@ -60,8 +65,8 @@ class Trained:
     def load(self, mesh: Mesh) -> transformer.Params:
         """Read the params onto a mesh; raises FileNotFoundError or ValueError where they are missing or damaged."""
         if self.imported is None:
-            run = loop.read_run(self.folder)
-            return loop.load_params(run, self.folder, mesh, self.step)
+            run = read_run(self.folder)
+            return load_params(run, self.folder, mesh, self.step)
         return checkpoint.restore(self.folder / 'checkpoints', 0, param_shapes(self.model, mesh))[0]
 
 
@@ -78,15 +83,17 @@ def open_trained(folder: epath.PathLike, step: int | None = None) -> Trained:
             raise ValueError(f'{folder} is an imported model, which has no steps; leave --step out')
         about = from_dict(Imported, read_json(folder / MODEL, 'convert it again'), str(folder / MODEL))
         return Trained(about.name, folder, about.model, about.context, 0, about.tokens, tokenizer, about)
-    run = loop.read_run(folder)
-    if step is None and not loop.is_finished(run, folder):
+    run = read_run(folder)
+    if step is None and not is_finished(run, folder):
         raise FileNotFoundError(f'run {run.name} in {folder} is not finished; train it first')
     step = run.steps if step is None else step
-    tokens = float(step * run.recipe.batch_tokens)
-    path, facts = folder / loop.VOCABULARY, None
+    start, tokens, context = run.start, float(step * run.recipe.batch_tokens), run.recipe.sequence_length
+    if start:
+        tokens, context = start.tokens, start.context
+    path, facts = folder / VOCABULARY, None
     if path.exists():
         facts = read_json(path, 'delete it, and the tokenizer is taken on trust')
-    return Trained(run.name, folder, run.model, run.recipe.sequence_length, step, tokens, tokenizer, vocabulary=facts)
+    return Trained(run.name, folder, run.model, context, step, tokens, tokenizer, vocabulary=facts, start=start)
 
 
 def save_imported(

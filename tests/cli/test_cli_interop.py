@@ -16,6 +16,7 @@ from t2jax.models.config import ModelConfig
 from t2jax.tasks.questions import Question, write_questions
 from t2jax.training import loop
 from t2jax.training.recipe import Recipe
+from t2jax.training.runs import RunConfig
 from t2jax.training.trained import open_trained
 from tests.made_run import WORDS, make_run
 
@@ -30,7 +31,7 @@ def work(tmp_path_factory):
     write_shards(folder / 'tokens', lambda i: iter(TEXT), vocabulary, 1, 10**6, {'made': 'up'})
     model = ModelConfig(304, 16, 2, 2, 8)
     recipe = Recipe(batch_sequences=8, sequence_length=32, learning_rate=1e-2, warmup_tokens_per_param=0.1)
-    run = loop.RunConfig('text', model, 8 * 32 * 20, recipe, seed=0)
+    run = RunConfig('text', model, 8 * 32 * 20, recipe, seed=0)
     feed = Feed(open_shards(folder / 'tokens', None), 8, 32, seed=0, epochs=20)
     loop.train(run, feed, folder / 'runs' / 'text', make_mesh(jax.devices()[:1]))
     return folder

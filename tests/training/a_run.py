@@ -21,9 +21,10 @@ from t2jax.models.config import ModelConfig
 from t2jax.training import loop
 from t2jax.training.checkpoint import Checkpoints
 from t2jax.training.recipe import Recipe
+from t2jax.training.runs import RunConfig
 
 STEPS = 300
-RUN = loop.RunConfig(
+RUN = RunConfig(
     'small',
     ModelConfig(vocab=12, d_model=16, n_layers=2, n_heads=2, hidden_multiple=8),
     64 * STEPS,

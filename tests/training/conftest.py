@@ -9,6 +9,7 @@ from t2jax.data.shards import Shards
 from t2jax.mesh import Layout, make_mesh
 from t2jax.training import loop
 from t2jax.training.checkpoint import Checkpoints
+from t2jax.training.runs import RunConfig
 
 
 @pytest.fixture(scope='session')
@@ -21,7 +22,7 @@ def feed():
 
 @pytest.fixture(scope='session')
 def run(tiny, tiny_recipe):
-    return loop.RunConfig(
+    return RunConfig(
         'd16',
         tiny,
         64 * 40,

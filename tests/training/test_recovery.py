@@ -16,7 +16,7 @@ import pytest
 from a_run import RUN, STEPS
 
 from t2jax.mesh import make_mesh
-from t2jax.training import loop
+from t2jax.training.runs import load_params
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
@@ -60,7 +60,7 @@ def losses(folder):
 
 
 def params(folder):
-    return jax.tree.map(np.asarray, loop.load_params(RUN, folder, make_mesh(jax.devices()[:1])))
+    return jax.tree.map(np.asarray, load_params(RUN, folder, make_mesh(jax.devices()[:1])))
 
 
 def kill(process, log, steps, pause):
@@ -117,10 +117,9 @@ def test_two_processes_train_like_one_and_stop_together(start, undisturbed, tmp_
         time.sleep(0.05)
     both[1].send_signal(signal.SIGTERM)
     assert [finish(process) for process in both] == [143, 143]
-    (step,) = {json.loads(p.read_text())['step'] for p in folder.glob('checkpoints/*/position/metadata')} - set(
-        range(0, 300, 10)
-    ) or {max(int(p.name) for p in (folder / 'checkpoints').iterdir())}
-    assert 30 < step < 300 and len(last_read(logs[0])) in (step, step + 5)
+    step = max(int(path.name) for path in (folder / 'checkpoints').iterdir())
+    # what is read may be a dispatch ahead of what is trained, in the moment of the signal as at the stop
+    assert 30 <= step < 300 and len(last_read(logs[0])) in (step, step + 5)
     assert [finish(process) for process in start_two(start, folder, logs)] == [0, 0]
     off = np.abs(np.subtract(losses(folder), losses(undisturbed))).max()
     print(f'two processes, stopped at step {step}: losses off those of one process by {off:g}')

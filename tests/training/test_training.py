@@ -13,6 +13,7 @@ from t2jax import costs
 from t2jax.mesh import Layout, make_mesh
 from t2jax.training import checkpoint, loop
 from t2jax.training.recipe import Recipe, make_schedule, multiplier
+from t2jax.training.runs import is_finished, load_params, state_shapes
 from t2jax.training.step import init_state, loss_fn, make_init, make_train_steps, state_shardings
 
 
@@ -82,8 +83,8 @@ def test_a_run_learns_and_records_it(run, finished):
     assert [line['step'] for line in lines] == [8, 16, 24, 32, 40]
     assert lines[-1]['tokens'] == 64 * 40
     assert lines[-1]['loss'] < lines[0]['loss'] - 0.3
-    assert loop.is_finished(run, folder)
-    assert same(loop.load_params(run, folder, make_mesh(jax.devices()[:1])), state.params)
+    assert is_finished(run, folder)
+    assert same(load_params(run, folder, make_mesh(jax.devices()[:1])), state.params)
 
 
 @pytest.mark.parametrize('stop_after', [1, 3])
@@ -91,7 +92,7 @@ def test_a_stopped_and_restored_run_equals_an_uninterrupted_one(run, feed, finis
     mesh, calls = make_mesh(jax.devices()[:1]), iter(range(100))
     with pytest.raises(loop.Stopped):
         loop.train(run, feed, tmp_path, mesh, should_stop=lambda: next(calls) >= stop_after)
-    assert not loop.is_finished(run, tmp_path)
+    assert not is_finished(run, tmp_path)
     state = loop.train(run, feed, tmp_path, mesh)
     assert same(state, finished[0])
     strip = lambda path: [json.loads(line)['loss'] for line in path.read_text().splitlines()]
@@ -122,7 +123,7 @@ def test_all_budgets_of_a_size_share_one_executable(run, feed, tmp_path):
 
 def test_a_checkpoint_restores_onto_other_devices(run, finished):
     _, folder = finished
-    params = loop.load_params(run, folder, make_mesh(jax.devices()[2:4], Layout(fsdp=2)))
+    params = load_params(run, folder, make_mesh(jax.devices()[2:4], Layout(fsdp=2)))
     assert same(params, finished[0].params)
     assert len(params['head'].sharding.device_set) == 2
 
@@ -140,10 +141,10 @@ def test_a_damaged_checkpoint_is_named(run, feed, finished, tmp_path):
         if path.is_file() and path.parent.name == 'd':
             path.write_bytes(path.read_bytes()[:10])
     with pytest.raises(ValueError, match=r'checkpoint .*/40 cannot be read .*; delete that folder'):
-        loop.load_params(run, tmp_path, mesh)
+        load_params(run, tmp_path, mesh)
     wide = dataclasses.replace(run, model=dataclasses.replace(run.model, d_model=32))
     with pytest.raises(ValueError, match='cannot be read'):
-        checkpoint.restore(finished[1] / 'checkpoints', 40, loop.state_shapes(wide, mesh))
+        checkpoint.restore(finished[1] / 'checkpoints', 40, state_shapes(wide, mesh))
 
 
 def test_a_folder_of_another_config_is_refused(run, feed, finished):
@@ -163,4 +164,4 @@ def test_a_loss_that_is_not_finite_stops_the_run_by_name(run, feed, tmp_path):
 
 def test_an_unfinished_run_has_no_params(run, tmp_path):
     with pytest.raises(FileNotFoundError, match='run d16 .* is not finished; train it first'):
-        loop.load_params(run, tmp_path, make_mesh(jax.devices()[:1]))
+        load_params(run, tmp_path, make_mesh(jax.devices()[:1]))
