@@ -37,6 +37,15 @@ STUDY = StudyConfig(
 '''
 
 
+POSTTRAINING = """
+from t2jax.posttraining.settings import FineTuning
+from t2jax.study_config import PostTraining
+
+TUNING = FineTuning(learning_rates=(1e-3, 4e-3), epochs=2, together=4, steps_per_dispatch=4)
+STUDY = replace(STUDY, posttraining=PostTraining(('arithmetic', 'spatial'), 16, 8, TUNING, refits=4))
+"""
+
+
 @pytest.fixture(scope='module')
 def experiment(tmp_path_factory):
     """An experiment file in a folder beside a link to configs/, as a fork would have it."""
@@ -45,6 +54,14 @@ def experiment(tmp_path_factory):
     (root / 'configs').symlink_to(ROOT / 'configs')
     (root / 'experiments' / 'tiny.py').write_text(EXPERIMENT)
     return root / 'experiments' / 'tiny.py'
+
+
+@pytest.fixture(scope='module')
+def taught(experiment):
+    """The same study, whose runs are fine-tuned too."""
+    path = experiment.with_name('taught.py')
+    path.write_text(EXPERIMENT + POSTTRAINING)
+    return path
 
 
 def environment():
@@ -156,6 +173,47 @@ def test_a_study_without_overtrained_runs_says_so(experiment, finished, tmp_path
     assert 'No run was held out' in (tmp_path / 'copy' / 'report' / 'index.html').read_text()
 
 
+@pytest.fixture(scope='module')
+def fine_tuned(finished, taught, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp('taught') / 'tiny'
+    shutil.copytree(finished[1], workdir)
+    t2jax('study', taught, '--workdir', workdir)
+    return workdir
+
+
+def test_a_study_gains_post_training(fine_tuned, tmp_path):
+    folder, report = fine_tuned / 'posttraining', fine_tuned / 'report'
+    jobs = (folder / 'jobs.csv').read_text().splitlines()
+    assert len(jobs) == 1 + 9 * 2 * 2 * 2 and sum(line.endswith(',1') for line in jobs) == 9 * 2 * 2
+    assert len((folder / 'observations-ft.csv').read_text().splitlines()) == 1 + 9 * 2 * 5
+    stages = json.loads((folder / 'stages.json').read_text())
+    assert {(row['stage'], row['task']) for row in stages['rows']} == {
+        (stage, task) for stage in ('base', 'ft', 'sft') for task in ('arithmetic', 'spatial', 'macro')
+    }
+    assert 'After fine-tuning' in (report / 'index.html').read_text() and (report / 'post_training.png').exists()
+    one = next(folder.glob('runs/*.spatial.*/evaluation/spatial.csv'))
+    run = one.parents[1]
+    t2jax('score', run, '--task', 'spatial', '--out', tmp_path)  # a run like any other, with the study's words
+    scored = (tmp_path / run.name / 'spatial.csv').read_text().splitlines()[1:]
+    nll = [float(line.split(',')[5]) for line in scored]
+    assert nll == pytest.approx([float(line.split(',')[1]) for line in one.read_text().splitlines()[1:]], rel=1e-5)
+
+
+@pytest.mark.slow
+def test_fine_tuning_goes_on_after_a_kill(finished, taught, fine_tuned, tmp_path):
+    shutil.copytree(finished[1], tmp_path / 'tiny')
+    process, deadline = start('posttrain', taught, '--workdir', tmp_path / 'tiny'), time.time() + 200
+    folder = tmp_path / 'tiny' / 'posttraining'
+    while len(list(folder.glob('runs/*/result.json'))) < 9 and time.time() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    assert 9 <= len(list(folder.glob('runs/*/result.json'))) < 72 and not (folder / 'jobs.csv').exists()
+    t2jax('posttrain', taught, '--workdir', tmp_path / 'tiny')
+    for name in ('jobs.csv', 'curves.csv', *(f'observations-{stage}.csv' for stage in ('base', 'ft', 'sft'))):
+        assert (folder / name).read_bytes() == (fine_tuned / 'posttraining' / name).read_bytes(), name
+
+
 def test_plan_and_report_work_from_the_files(finished):
     _, workdir = finished
     plan = json.loads(t2jax('plan', workdir, '--train-flops', 4e9, '--inference-flops', 4e4, '--json').stdout)
@@ -195,6 +253,11 @@ def test_bad_input_is_one_sentence_and_code_two(finished, experiment, tmp_path):
         (('plan', workdir, '--train-flops', '1e9', '--inference-flops', '1'), 'inference_flops 1 pays no sample'),
         (('report', tmp_path), 'which is not there'),
         (('study', experiment, '--recipe.speed', '3'), 'Unrecognized options: --recipe.speed, 3'),
+        (
+            ('posttrain', experiment, '--posttraining.tasks', 'chess', '--workdir', workdir),
+            "tasks has 'chess', which is",
+        ),
+        (('posttrain', experiment, '--posttraining.tasks', 'causal', '--workdir', workdir), 'questions of causal, and'),
         (('study', experiment, '--runs-at-once', '0'), 'runs_at_once is 0; it has to be at least 1'),
         (('study', experiment, '--runs.0.model.d-model', '13'), 'd_model 13 does not split into 2 heads'),
     ]

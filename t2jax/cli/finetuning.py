@@ -27,7 +27,7 @@ def describe(add: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument('--together', type=int, default=1, help='fine-tunings of a model trained at once, under vmap')
     what = 'save unfinished ones every so many steps, to go on from after a kill (default: 0, at Ctrl-C alone)'
     sub.add_argument('--checkpoint-steps', type=int, default=0, help=what)
-    what = 'leave out training questions that are held out too, and questions too long for the model'
+    what = 'leave out training questions that are held out too, and all questions too long for the model'
     sub.add_argument('--leave-out', action='store_true', help=what)
     sub.add_argument('--tokenizer', type=Path, metavar='FILE', help="tokenizer.json or .model (default: the model's)")
     sub.add_argument('--plot', type=Path, help='draw validation by epoch: .png, .pdf or .svg')
@@ -37,7 +37,7 @@ def run_finetune(options: argparse.Namespace) -> None:
     """Fine-tune models on one task."""
     from t2jax.cli.progress import LateBar
     from t2jax.evaluation.vocabularies import open_vocabulary
-    from t2jax.posttraining.checkpoints import Model, find_lesson, fine_tune_models, without_overlap
+    from t2jax.posttraining.checkpoints import Model, find_lesson, fine_tune_models, without_misfits
     from t2jax.posttraining.settings import STAGES, FineTuning
     from t2jax.training.trained import open_trained
 
@@ -69,9 +69,9 @@ def run_finetune(options: argparse.Namespace) -> None:
         raise ValueError(f'of the models {", ".join(names)} two are called the same; fine-tune them into two folders')
     lesson, test = find_lesson(options.task, options.validation, options.test)
     if options.leave_out:
-        lesson, train, validation = without_overlap(lesson, test, models)
-        if train or validation and not options.json:
-            print(f'left out: {train} training and {validation} validation questions')
+        lesson, test, counts = without_misfits(lesson, test, models)
+        if not options.json:
+            print('left out:', ', '.join(f'{count} {name} questions' for name, count in counts.items()))
     with LateBar('FLOP', lesson.task, shown=not options.json) as bar:
         outcomes, scored = fine_tune_models(models, lesson, test, settings, options.out, bar.progress)
     rows = [_row(outcome, scored) for outcome in outcomes]

@@ -99,8 +99,9 @@ def run_export(options: argparse.Namespace) -> None:
     params = trained.load(make_mesh(jax.devices()[:1]))
     with tempfile.TemporaryDirectory() as folder:
         tokenizer, end = _tokenizer(trained, options.tokenizer, Path(folder))
-        bos = trained.imported.bos if trained.imported else end  # a run's documents are parted by it
-        adds = trained.imported is not None and bos is not None and puts_bos(tokenizer)
+        about = trained.start or trained.imported
+        bos = about.bos if about else end  # a run's documents are parted by it
+        adds = about is not None and bos is not None and puts_bos(tokenizer)
         sizes = trained.context, bos, end, trained.tokens, adds
         how = export_huggingface(trained.model, params, tokenizer, options.out, *sizes)
     if tokenizer is None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+LEAST_WIDTH = 32  # what a narrower program saves is less than it takes to compile
+
 
 def mark(tokens_RT: np.ndarray, counts_RT: np.ndarray) -> np.ndarray:
     """Return ids [R, T], int32, with each target that does not count as ~id."""
@@ -22,6 +24,20 @@ def in_batches(marked_RT: np.ndarray, batch: int) -> np.ndarray:
     """Cut rows into batches [C, B, T], the last filled up with rows that do not count."""
     filler = np.full((-len(marked_RT) % batch, marked_RT.shape[1]), ~0, np.int32)
     return np.concatenate([marked_RT, filler]).reshape(-1, batch, marked_RT.shape[1])
+
+
+def used_width(tokens_SBT: np.ndarray) -> int:
+    """Return the width up to which a block of batches has to be computed: what follows counts nowhere.
+
+    One of a few widths, two to an octave, so that few shapes are compiled; all of it where it is text.
+    """
+    whole = tokens_SBT.shape[2]
+    if np.issubdtype(tokens_SBT.dtype, np.unsignedinteger):
+        return whole
+    last = np.flatnonzero((tokens_SBT >= 0).any(axis=(0, 1)))[-1]
+    octave = max(LEAST_WIDTH, 1 << (int(last) - 1).bit_length())
+    steps = octave * 3 // 4, octave
+    return min(whole, 1 + next(step for step in steps if step >= max(last, LEAST_WIDTH)))
 
 
 class RowFeed:

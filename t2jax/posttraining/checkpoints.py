@@ -23,12 +23,13 @@ from t2jax.evaluation.scoring import score
 from t2jax.evaluation.vocabularies import Vocabulary, bos_of
 from t2jax.mesh import Layout, make_mesh
 from t2jax.posttraining.jobs import QUIET, bundles, make_jobs, measure_before
-from t2jax.posttraining.lessons import Encoded, Lesson, check_lesson, encode_lesson, takes, width_of
+from t2jax.posttraining.lessons import Encoded, Lesson, check_lesson, encode_fitting, encode_lesson, takes, widths_of
 from t2jax.posttraining.outcomes import Outcome, read_outcomes, write_tables
 from t2jax.posttraining.settings import FineTuning
 from t2jax.tasks.catalogue import TASKS
 from t2jax.tasks.splits import leave_out
-from t2jax.training.loop import Job, train_jobs
+from t2jax.training.jobs import Job
+from t2jax.training.loop import train_jobs
 from t2jax.training.runs import is_finished
 from t2jax.training.trained import Trained, open_trained
 
@@ -52,10 +53,12 @@ def find_lesson(task: str, validation: str, test: str | None) -> tuple[Lesson, F
     return lesson, found and replace(found, task=train.task)
 
 
-def without_overlap(lesson: Lesson, test: Found | None, models: Sequence[Model]) -> tuple[Lesson, int, int]:
-    """Leave out what cannot be trained on: questions that are held out too, and those too long for some model.
+def without_misfits(
+    lesson: Lesson, test: Found | None, models: Sequence[Model]
+) -> tuple[Lesson, Found | None, dict[str, int]]:
+    """Leave out training questions that are held out too, and all that are too long for some model.
 
-    Returns the lesson, and how many training and validation questions were left out of it.
+    Returns what is left, and how many questions were left out of each part.
     """
     train = leave_out(lesson.train, [*lesson.validation, *(test.questions if test else ())])
     fits = lambda questions: [
@@ -64,7 +67,11 @@ def without_overlap(lesson: Lesson, test: Found | None, models: Sequence[Model])
         if all(length - 1 <= m.trained.context for length, m in zip(lengths, models))
     ]
     kept = replace(lesson, train=fits(train), validation=fits(lesson.validation))
-    return kept, len(lesson.train) - len(kept.train), len(lesson.validation) - len(kept.validation)
+    parts = {'training': (lesson.train, kept.train), 'validation': (lesson.validation, kept.validation)}
+    if test:
+        test, whole = replace(test, questions=fits(test.questions)), test.questions
+        parts['test'] = whole, test.questions
+    return kept, test, {name: len(before) - len(after) for name, (before, after) in parts.items()}
 
 
 def _bos(model: Model) -> int | None:
@@ -87,6 +94,8 @@ def fine_tune_models(
     """
     check_lesson(lesson, *((test.questions, test.where) if test else ()))
     encoded = [encode_lesson(lesson, m.vocabulary, _bos(m), m.trained.context) for m in models]
+    for m in models if test else ():
+        encode_fitting(test.questions, test.where, m.vocabulary, _bos(m), m.trained.context)
     folder = epath.Path(folder) / lesson.task
     claim(folder / 'lesson.json', _record(lesson, settings), free=('tuning',))
     outcomes = []
@@ -116,7 +125,7 @@ def _prepare(model: Model, lesson: Encoded, settings: FineTuning, folder: epath.
     mesh = make_mesh(jax.local_devices()[:count], layout)
     params = model.trained.load(mesh)
     measure_before(model.trained, params, lesson, folder)
-    jobs = make_jobs(model.trained, params, lesson, model.vocabulary, settings, folder, width_of([lesson]), layout)
+    jobs = make_jobs(model.trained, params, lesson, model.vocabulary, settings, folder, widths_of([lesson]), layout)
     for job in jobs:
         _keep_tokenizer(model, folder, job)
     return mesh, jobs

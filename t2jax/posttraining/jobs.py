@@ -22,7 +22,8 @@ from t2jax.posttraining.lessons import Encoded, mark_questions
 from t2jax.posttraining.settings import FineTuning, spell
 from t2jax.training import checkpoint
 from t2jax.training.checkpoint import Checkpoints
-from t2jax.training.loop import Job, Validation, train_jobs
+from t2jax.training.jobs import Job, Validation
+from t2jax.training.loop import train_jobs
 from t2jax.training.metrics import Watch
 from t2jax.training.recipe import Recipe
 from t2jax.training.runs import RunConfig, Start, is_finished
@@ -38,10 +39,10 @@ def make_jobs(
     vocabulary: Vocabulary,
     settings: FineTuning,
     folder: epath.PathLike,
-    width: int,
+    widths: tuple[int, int],
     layout: Layout | None = None,
 ) -> list[Job]:
-    """List a model's fine-tunings on one lesson, every stage at every learning rate."""
+    """List a model's fine-tunings on one lesson, every stage at every rate; widths are those of `widths_of`."""
     about = dict(zip(ABOUT_VOCABULARY, (vocabulary.fingerprint, vocabulary.name, len(vocabulary), vocabulary.end_id)))
     start = Start(
         trained.name,
@@ -54,21 +55,21 @@ def make_jobs(
     questions = len(lesson.train.prompts)
     ends = tuple(-(-epoch * questions // settings.batch) for epoch in range(1, settings.epochs + 1))
     validation = Validation(
-        in_batches(mark_questions(lesson.validation, 'sft', width), settings.batch),
+        in_batches(mark_questions(lesson.validation, 'sft', widths[1]), settings.batch),
         len(lesson.validation.prompts),
         ends,
     )
     layout = dataclasses.replace(layout or Layout(), steps_per_dispatch=settings.steps_per_dispatch)
     jobs = []
     for stage in settings.stages:
-        rows = mark_questions(lesson.train, stage, width)
+        rows = mark_questions(lesson.train, stage, widths[0])
         feed = RowFeed(rows, settings.batch, settings.seed, settings.epochs, about)
         for rate in settings.learning_rates:
             run = RunConfig(
                 f'{trained.name}.{lesson.task}.{stage}-{spell(rate)}',
                 trained.model,
-                feed.steps * settings.batch * (width - 1),
-                _recipe(settings, rate, width - 1),
+                feed.steps * settings.batch * feed.sequence_length,
+                _recipe(settings, rate, feed.sequence_length),
                 settings.seed,
                 layout,
                 Checkpoints(every=settings.checkpoint_steps),

@@ -5,7 +5,7 @@ not packed: attention looks back alone, so what stands behind a question changes
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -44,25 +44,29 @@ def check_lesson(lesson: Lesson, test: Sequence[Question] = (), test_where: str 
     check_apart(lesson.train, lesson.where, test, test_where)
 
 
-def encode_lesson(
-    lesson: Lesson, vocabulary: Vocabulary, bos: int | None, context: int, prompt: int | None = None
-) -> Encoded:
+def encode_lesson(lesson: Lesson, vocabulary: Vocabulary, bos: int | None, context: int) -> Encoded:
     """Encode a lesson; raises ValueError for a question that takes more tokens than the model's context."""
-    encoded = []
-    for questions, where in ((lesson.train, lesson.where), (lesson.validation, lesson.validation_where)):
-        try:
-            encoded.append(encode_questions(questions, vocabulary, bos, prompt))
-        except ValueError as error:
-            raise ValueError(f'{where}: {error}') from None
-        lengths = encoded[-1].prompt_lengths + encoded[-1].answer_lengths
-        longest = int(lengths.argmax())
-        if lengths[longest] - 1 > context:
-            raise ValueError(
-                f'{where}: question {questions[longest].id!r} takes {lengths[longest]} tokens, '
-                f'{encoded[-1].answer_lengths[longest]} of them its answer, and the model was trained on {context} at '
-                'once; leave it out'
-            )
-    return Encoded(lesson.task, *encoded)
+    parts = (lesson.train, lesson.where), (lesson.validation, lesson.validation_where)
+    return Encoded(lesson.task, *(encode_fitting(*part, vocabulary, bos, context) for part in parts))
+
+
+def encode_fitting(
+    questions: Sequence[Question], where: str, vocabulary: Vocabulary, bos: int | None, context: int
+) -> EncodedQuestions:
+    """Encode questions; raises ValueError for one that takes more tokens than a model's context, saying where it is."""
+    try:
+        encoded = encode_questions(questions, vocabulary, bos)
+    except ValueError as error:
+        raise ValueError(f'{where}: {error}') from None
+    lengths = encoded.prompt_lengths + encoded.answer_lengths
+    longest = int(lengths.argmax())
+    if lengths[longest] - 1 > context:
+        raise ValueError(
+            f'{where}: question {questions[longest].id!r} takes {lengths[longest]} tokens, '
+            f'{encoded.answer_lengths[longest]} of them its answer, and the model was trained on {context} at once; '
+            'leave it out'
+        )
+    return encoded
 
 
 def takes(questions: Sequence[Question], vocabulary: Vocabulary, bos: int | None) -> list[int]:
@@ -83,7 +87,8 @@ def mark_questions(encoded: EncodedQuestions, stage: str, width: int) -> np.ndar
     return np.pad(marked, [(0, 0), (0, spare)], constant_values=~0)[:, :width]
 
 
-def width_of(lessons: Iterable[Encoded]) -> int:
-    """Return the tokens of the longest question: rows of one width share an executable."""
-    parts = [part for lesson in lessons for part in (lesson.train, lesson.validation)]
-    return max(int((part.prompt_lengths + part.answer_lengths).max()) for part in parts)
+def widths_of(lessons: Sequence[Encoded]) -> tuple[int, int]:
+    """Return the tokens of the longest question to train on and to validate by: rows of one width share a program."""
+    parts = [lesson.train for lesson in lessons], [lesson.validation for lesson in lessons]
+    train, validation = (max(int((one.prompt_lengths + one.answer_lengths).max()) for one in part) for part in parts)
+    return train, validation

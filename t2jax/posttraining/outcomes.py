@@ -17,7 +17,7 @@ from t2jax import costs
 from t2jax.config import read_json, write_text
 from t2jax.posttraining.jobs import before
 from t2jax.posttraining.settings import spell
-from t2jax.training.loop import Job
+from t2jax.training.jobs import Job
 
 JOB_COLUMNS = (
     'run',

@@ -60,19 +60,24 @@ def post_train(
     Raises ValueError, one sentence, for questions that cannot be trained on and for a folder of other settings.
     """
     settings, folder = study.posttraining, workdir / 'posttraining'
+    made = _make_lessons(study, folder / 'data', tests)
+    vocabulary, context = study.world.vocabulary(), study.recipe.sequence_length
+    taught = {each.task: lessons.encode_lesson(each, vocabulary, vocabulary.end_id, context) for each in made}
     claim(folder / 'posttraining.json', settings, free=('refits',))
     names = ('jobs.csv', 'curves.csv', *tables_of(study).values())
     if all((folder / name).exists() for name in names):
         return
-    taught = _make_lessons(study, workdir, tests)
-    width = lessons.width_of(taught.values())
+    for name in names:  # a table stands for finished fine-tunings
+        (folder / name).unlink(missing_ok=True)
+    _write_questions(study, folder / 'data', made, tests)
+    widths = lessons.widths_of(list(taught.values()))
     by_name, found = {test.name: test for test in tests}, {}
     fine_tunings = len(study.runs) * len(taught) * len(settings.tuning.stages) * len(settings.tuning.learning_rates)
     with tqdm(total=fine_tunings, unit='fine-tuning', desc='posttrain', disable=quiet, mininterval=1) as bar:
 
         def work(job: tuple[Sequence[RunConfig], str], device: jax.Device, should_stop: Callable[[], bool]) -> None:
             (runs, task), mesh = job, make_mesh([device])
-            mine = _one_size(study, workdir, runs, taught[task], width, mesh, bar.update, should_stop)
+            mine = _one_size(study, workdir, runs, taught[task], widths, mesh, bar.update, should_stop)
             for outcome in mine:
                 if outcome.chosen:
                     _measure(study, folder, outcome, by_name[task], text_BT, mesh)
@@ -84,27 +89,30 @@ def post_train(
     _tabulate(study, workdir, sorted(sum(found.values(), []), key=place), tasks)
 
 
-def _make_lessons(study: StudyConfig, workdir: Path, tests: Sequence[runner.EncodedTask]) -> dict[str, Encoded]:
-    """Write the questions of every task, check and encode them."""
-    settings, data = study.posttraining, workdir / 'posttraining' / 'data'
-    vocabulary, by_name = study.world.vocabulary(), {test.name: test for test in tests}
-    unknown = [task for task in settings.tasks if task not in by_name]
-    if unknown:
-        raise ValueError(f'posttraining.tasks has {unknown[0]!r}, which is none of the study: {", ".join(by_name)}')
-    made = []
+def _make_lessons(study: StudyConfig, data: Path, tests: Sequence[runner.EncodedTask]) -> list[Lesson]:
+    """Draw the questions of every task, and check them."""
+    settings, by_name, made = study.posttraining, {test.name: test for test in tests}, []
     for task in settings.tasks:
+        if task not in by_name:
+            raise ValueError(f'posttraining.tasks has {task!r}, which is none of the study: {", ".join(by_name)}')
         parts = study.world.post_training_questions(task, settings.train_questions, settings.validation_questions)
         named = [_name(task, part, pairs) for part, pairs in zip(('train', 'validation'), parts)]
-        paths = [data / part / f'{task}.jsonl' for part in ('train', 'validation')]
-        made.append(Lesson(task, *named, *map(str, paths)))
+        paths = [str(data / part / f'{task}.jsonl') for part in ('train', 'validation')]
+        made.append(Lesson(task, *named, *paths))
         lessons.check_lesson(made[-1], by_name[task].questions, f'the test questions of {task}')
-    vocabulary.save(data / 'vocabulary.json')  # what the fine-tuned models are scored and sampled with, as a study's
+    return made
+
+
+def _write_questions(
+    study: StudyConfig, data: Path, made: Sequence[Lesson], tests: Sequence[runner.EncodedTask]
+) -> None:
+    """Write questions and words, as a study has them: what fine-tuned runs are then scored and sampled with."""
+    by_name = {test.name: test for test in tests}
+    study.world.vocabulary().save(data / 'vocabulary.json')
     for lesson in made:
         write_questions(Path(lesson.where), lesson.train)
         write_questions(Path(lesson.validation_where), lesson.validation)
         write_questions(data / 'questions' / f'{lesson.task}.jsonl', by_name[lesson.task].questions)
-    context = study.recipe.sequence_length
-    return {each.task: lessons.encode_lesson(each, vocabulary, vocabulary.end_id, context) for each in made}
 
 
 def _name(task: str, part: str, pairs: Sequence[Pair]) -> list[Question]:
@@ -116,7 +124,7 @@ def _one_size(
     workdir: Path,
     runs: Sequence[RunConfig],
     lesson: Encoded,
-    width: int,
+    widths: tuple[int, int],
     mesh: jax.sharding.Mesh,
     progress: Callable[[int], Any],
     should_stop: Callable[[], bool],
@@ -128,7 +136,7 @@ def _one_size(
         params = trained.load(mesh)
         jobs.measure_before(trained, params, lesson, folder)
         vocabulary = study.world.vocabulary()
-        by_run.append(jobs.make_jobs(trained, params, lesson, vocabulary, settings, folder, width))
+        by_run.append(jobs.make_jobs(trained, params, lesson, vocabulary, settings, folder, widths))
     for bundle in jobs.bundles(sum(by_run, []), settings.together):
         jobs.fine_tune(bundle, mesh, should_stop=should_stop)
         progress(len(bundle))

@@ -24,13 +24,10 @@ import contextlib
 import dataclasses
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache
-from operator import itemgetter
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from etils import epath
 from jax.experimental import multihost_utils
@@ -39,36 +36,17 @@ from jax.sharding import Mesh
 from t2jax import costs
 from t2jax.chips import chip_of
 from t2jax.config import claim, write_json
-from t2jax.data.feed import Feed, host_rows, stream, to_global
+from t2jax.data.feed import Feed
 from t2jax.data.rows import RowFeed
-from t2jax.mesh import Layout, sharding
-from t2jax.models.config import ModelConfig
 from t2jax.training.checkpoint import CheckpointFolder, everywhere
+from t2jax.training.jobs import Job, Steps, begin, join, split, unrated
 from t2jax.training.metrics import Dispatch, Facts, Metrics, Profile, Watch
-from t2jax.training.recipe import Recipe, make_schedule, multiplier
+from t2jax.training.recipe import make_schedule, multiplier
 from t2jax.training.runs import CONFIG, RESULT, VOCABULARY, RunConfig, state_shapes
-from t2jax.training.step import TrainState, make_begin, make_init, make_train_steps, make_validate
+from t2jax.training.step import TrainState
 from t2jax.training.stopping import Stopped, StopRequests
 
 MAY_CHANGE = ('layout', 'checkpoints', 'spike_nats')  # on resume
-
-
-class Validation(NamedTuple):
-    """Held-out rows [C, B, T + 1], as RowFeed has them, and after which steps they are scored."""
-
-    tokens: np.ndarray
-    rows: int  # without those that fill the last batch up
-    steps: tuple[int, ...]
-
-
-class Job(NamedTuple):
-    """A run, what it is trained on, where it goes, and the params that it starts from; without, random ones."""
-
-    run: RunConfig
-    feed: Feed | RowFeed
-    folder: epath.PathLike
-    params: Any = None
-    validation: Validation | None = None
 
 
 def train(
@@ -110,7 +88,7 @@ def train_jobs(
     with StopRequests(should_stop) as stop, contextlib.ExitStack() as opened:
         step, state = _resume(members, mesh, opened)
         progress(flops * step)
-        profile, queue = Profile(members[0].folder, members[0].watch), _Steps(jobs, mesh)
+        profile, queue = Profile(members[0].folder, members[0].watch), Steps(jobs, mesh)
         for member in members:
             member.record(step, opened)
         while step < first.steps and stop.code is None:
@@ -138,7 +116,7 @@ def train_jobs(
         raise Stopped(f'run {first.name}{others} stopped at step {step} of {first.steps}{saved_it}', stop.code)
     for member in members:
         _by_first_host(lambda member=member: write_json(member.folder / RESULT, _result(member.run, member.metrics)))
-    return _split(state, len(jobs))
+    return split(state, len(jobs))
 
 
 class _Member:
@@ -171,12 +149,6 @@ class _Member:
         found = self.saved.restore_latest(lambda: state_shapes(self.run, self._mesh))
         return None if found is None else (self.position.check(found[1]), found[0])
 
-    def begin(self) -> TrainState:
-        """Make the state of step 0."""
-        if self.job.params is None:
-            return _init(self.run.model, _unrated(self.run.recipe), self._mesh)(self.run.key())
-        return _begin(self.run.model, _unrated(self.run.recipe), self._mesh)(self.job.params)
-
     def record(self, step: int, opened: contextlib.ExitStack) -> None:
         """Take up metrics.jsonl."""
         self.metrics = opened.enter_context(Metrics(self.folder, step, _facts(self.run, self._mesh), self.watch))
@@ -188,7 +160,7 @@ def _check_alike(jobs: Sequence[Job], mesh: Mesh) -> None:
     if mesh.size > 1 or jax.process_count() > 1:
         raise ValueError(f'{len(jobs)} runs are to be trained together on {mesh.size} devices; give each run a mesh')
     looks = lambda job: job.validation and job.validation.steps
-    run = lambda job: dataclasses.replace(job.run, name='', seed=0, recipe=_unrated(job.run.recipe), start=None)
+    run = lambda job: dataclasses.replace(job.run, name='', seed=0, recipe=unrated(job.run.recipe), start=None)
     shape = lambda job: (run(job), looks(job))
     odd = next((job.run.name for job in jobs if shape(job) != shape(jobs[0])), None)
     if odd:
@@ -203,8 +175,8 @@ def _resume(members: Sequence[_Member], mesh: Mesh, opened: contextlib.ExitStack
     found = [member.restore(opened) for member in members]
     steps = {one[0] if one else 0 for one in found}
     if len(steps) == 1 and all(found):
-        return steps.pop(), _join([one[1] for one in found])
-    return 0, _join([member.begin() for member in members])
+        return steps.pop(), join([one[1] for one in found])
+    return 0, join([begin(member.job, mesh) for member in members])
 
 
 def _save(members: Sequence[_Member], step: int, state: TrainState) -> None:
@@ -212,7 +184,7 @@ def _save(members: Sequence[_Member], step: int, state: TrainState) -> None:
         members[0].saved.save(step, state, members[0].position.at(step))
         return
     with _SAVING_MANY:
-        for member, part in zip(members, _split(state, len(members))):
+        for member, part in zip(members, split(state, len(members))):
             member.saved.save(step, part, member.position.at(step))
             member.saved.wait()
 
@@ -220,90 +192,10 @@ def _save(members: Sequence[_Member], step: int, state: TrainState) -> None:
 _SAVING_MANY = threading.Lock()  # a dozen of orbax's background writers in a process may wait for one another forever
 
 
-def _join(states: Sequence[TrainState]) -> TrainState:
-    return jax.tree.map(lambda *parts: jnp.stack(parts), *states) if states[1:] else states[0]
-
-
-def _split(state: TrainState, count: int) -> list[TrainState]:
-    return [jax.tree.map(itemgetter(i), state) for i in range(count)] if count > 1 else [state]
-
-
 def _parts(dispatch: Dispatch, count: int) -> list[Dispatch]:
     if count == 1:
         return [dispatch]
     return [dispatch._replace(losses=dispatch.losses[i], norms=dispatch.norms[i]) for i in range(count)]
-
-
-class _Steps:
-    """The compiled steps of the runs under way, and what feeds them."""
-
-    def __init__(self, jobs: Sequence[Job], mesh: Mesh) -> None:
-        run = jobs[0].run
-        self._jobs, self._run, self._mesh, self._per = jobs, run, mesh, run.layout.steps_per_dispatch
-        make = _compiled_together if jobs[1:] else _compiled
-        self._compiled = make(run.model, run.recipe, mesh, run.layout)
-        schedules = [make_schedule(job.run.recipe, job.run.model, job.run.tokens) for job in jobs]
-        self._schedule = jax.tree.map(lambda *x: np.stack(x), *schedules) if jobs[1:] else schedules[0]
-        self._sharding = sharding(mesh, ('step', 'batch', 'length'))
-        self._batch = jobs[0].feed.batch_sequences
-        self._rows = host_rows(self._sharding, self._batch)
-
-    def blocks(self, step: int) -> Iterator[list[np.ndarray]]:
-        """Read this host's rows of the steps from `step` to the next checkpoint or validation, a dispatch at a time."""
-        stop = self._run.checkpoints.next_after(step, self._run.steps)
-        looks = [at for job in self._jobs if job.validation for at in job.validation.steps if at > step]
-        stop = min([stop, *looks])
-        with contextlib.ExitStack() as opened:
-            streams = [stream(job.feed, step, stop, self._per, self._rows) for job in self._jobs]
-            for one in streams:
-                opened.enter_context(contextlib.closing(one))
-            yield from map(list, zip(*streams, strict=True))
-
-    def __call__(self, state: TrainState, blocks: list[np.ndarray]) -> tuple[TrainState, jax.Array, jax.Array]:
-        """Queue a block of each run; a short one is filled up, so that it needs no executable of its own."""
-        count = np.int32(len(blocks[0]))
-        blocks = [np.pad(block, [(0, self._per - len(block)), (0, 0), (0, 0)]) for block in blocks]
-        if blocks[1:]:
-            tokens = jax.device_put(np.stack(blocks), self._mesh.devices.flat[0])
-        else:
-            tokens = to_global(blocks[0], self._rows, self._sharding, self._batch)
-        return self._compiled(state, self._schedule, tokens, count)
-
-    def validate(self, state: TrainState, step: int) -> list[dict[str, float]]:
-        """Score what is held out of each run, where it is time: a row to add to its metrics."""
-        if not any(job.validation and step in job.validation.steps for job in self._jobs):
-            return [{} for _ in self._jobs]
-        score = _validate(self._run.model, self._mesh, self._run.layout)
-        parts = zip(_split(state, len(self._jobs)), self._jobs)
-        sums = [score(part.params, job.validation.tokens) / job.validation.rows for part, job in parts]
-        return [{'validation_nll': round(float(nll), 6)} for nll in sums]
-
-
-# runs of one size share what is compiled, whatever their learning rates: those are in their schedules
-def _unrated(recipe: Recipe) -> Recipe:
-    return dataclasses.replace(recipe, learning_rate=1.0)
-
-
-_init, _begin, _validate = cache(make_init), cache(make_begin), cache(make_validate)
-
-
-def _compiled(model: ModelConfig, recipe: Recipe, mesh: Mesh, layout: Layout) -> Any:
-    return _compile(model, _unrated(recipe), mesh, layout)
-
-
-@cache
-def _compile(model: ModelConfig, recipe: Recipe, mesh: Mesh, layout: Layout) -> Any:
-    return make_train_steps(model, recipe, mesh, layout)
-
-
-def _compiled_together(model: ModelConfig, recipe: Recipe, mesh: Mesh, layout: Layout) -> Any:
-    return _compile_together(model, _unrated(recipe), mesh, layout)
-
-
-@cache
-def _compile_together(model: ModelConfig, recipe: Recipe, mesh: Mesh, layout: Layout) -> Any:
-    one = make_train_steps(model, recipe, mesh, layout)
-    return jax.jit(jax.vmap(one, in_axes=(0, 0, 0, None)), donate_argnums=0)
 
 
 class _Position:

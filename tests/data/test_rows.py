@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from t2jax.data.feed import stream
-from t2jax.data.rows import RowFeed, in_batches, mark
+from t2jax.data.rows import RowFeed, in_batches, mark, used_width
 
 
 def rows(count, width=4):
@@ -55,6 +55,19 @@ def test_rows_in_batches_are_filled_up():
     assert batches.shape == (2, 4, 4) and np.array_equal(batches.reshape(-1, 4)[:5], rows(5))
     assert (batches[1, 1:] < 0).all()
     assert in_batches(rows(4), 4).shape == (1, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ('last', 'width'),
+    [(1, 33), (32, 33), (33, 49), (48, 49), (49, 65), (64, 65), (65, 97), (97, 129), (150, 193), (195, 200)],
+)
+def test_a_block_is_cut_to_a_width_that_holds_all_that_counts(last, width):
+    block = np.full((2, 3, 200), ~7, np.int32)
+    block[1, 2, last] = 7
+    assert used_width(block) == width
+    block[0, 0, max(1, last - 5)] = 3
+    assert used_width(block) == width
+    assert used_width(np.zeros((2, 3, 200), np.uint16)) == 200
 
 
 def test_what_cannot_be_read_is_refused():

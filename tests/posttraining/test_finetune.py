@@ -106,12 +106,15 @@ def test_bad_input_is_one_sentence_and_nothing_is_written(run_folder, files, tmp
     write_questions(tmp_path / 'leaks.jsonl', [*train, *read_questions(files['validation'])[:2]])
     long = train[0].__class__('long', '1 2 3', ' 4' * 20)
     write_questions(tmp_path / 'long.jsonl', [*train, long])
+    write_questions(tmp_path / 'longest.jsonl', [long])
     (tmp_path / 'empty.jsonl').write_text('')
     out = tmp_path / 'out'
     for changed, more, sentence in (
         ({'down': tmp_path / 'leaks.jsonl'}, (), 'shares 2 of its'),
         ({'down': tmp_path / 'long.jsonl'}, (), "question 'long' takes 24 tokens, 20 of them its answer"),
         ({'down': tmp_path / 'empty.jsonl'}, (), 'empty.jsonl'),
+        ({}, ('--test', str(tmp_path / 'long.jsonl')), 'shares'),
+        ({}, ('--test', str(tmp_path / 'longest.jsonl')), "longest.jsonl: question 'long' takes 24 tokens"),
         ({'down': files['test']}, ('--test', str(files['test'])), 'shares'),
         ({}, ('--learning-rates', '1e-3,fast'), "--learning-rates is '1e-3,fast'"),
         ({}, ('--learning-rates', '-1'), 'learning_rates are (-1.0,); give at least one, each above 0'),
@@ -128,7 +131,7 @@ def test_leave_out_trains_on_the_rest(run_folder, files, tmp_path, capsys):
     write_questions(tmp_path / 'down.jsonl', [*train, *read_questions(files['validation'])[:2], long])
     more = ('--leave-out', '--stage', 'sft', '--epochs', 1, '--learning-rates', '1e-3')
     assert cli.main(command(run_folder, files, tmp_path, *more, down=tmp_path / 'down.jsonl')) == 0
-    assert 'left out: 3 training and 0 validation questions' in capsys.readouterr().out
+    assert 'left out: 3 training questions, 0 validation questions' in capsys.readouterr().out
     kept = json.loads((tmp_path / 'down' / 'lesson.json').read_text())['train']
     assert kept == [question.id for question in train]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_run import WORDS
 
-from t2jax.posttraining.lessons import Lesson, check_lesson, encode_lesson, mark_questions, takes, width_of
+from t2jax.posttraining.lessons import Lesson, check_lesson, encode_lesson, mark_questions, takes, widths_of
 from t2jax.tasks.boundaries import encode_questions
 from t2jax.tasks.questions import Question
 
@@ -43,10 +43,9 @@ def lesson(train=QUESTIONS, validation=VALIDATION):
 
 
 def test_a_lesson_is_as_wide_as_its_longest_question():
-    encoded = encode_lesson(lesson(), WORDS, END, 16)
-    assert (
-        width_of([encoded]) == 6 and takes(QUESTIONS, WORDS, END) == [6, 5] and takes(QUESTIONS, WORDS, None) == [5, 4]
-    )
+    encoded, wide = encode_lesson(lesson(), WORDS, END, 16), lesson(validation=[Question('w', '1 2 3 4 5', ' 6')])
+    assert takes(QUESTIONS, WORDS, END) == [6, 5] and takes(QUESTIONS, WORDS, None) == [5, 4]
+    assert widths_of([encoded]) == (6, 4) and widths_of([encode_lesson(wide, WORDS, END, 16), encoded]) == (6, 7)
     assert len(encoded.train.prompts) == 2 and len(encoded.validation.prompts) == 1
 
 

@@ -18,7 +18,7 @@ from t2jax.data.feed import Feed
 from t2jax.data.shards import Shards
 from t2jax.mesh import Layout, make_mesh
 from t2jax.models.config import ModelConfig
-from t2jax.training import loop
+from t2jax.training import jobs, loop
 from t2jax.training.checkpoint import Checkpoints
 from t2jax.training.recipe import Recipe
 from t2jax.training.runs import RunConfig
@@ -55,7 +55,7 @@ def main():
     if options.hosts:
         port, hosts, index = options.hosts
         distributed.start(f'localhost:{port}', int(hosts), int(index), timeout=120)
-    stream = loop.stream
+    stream = jobs.stream
 
     def logged(given, start, stop, per, rows):
         for block in stream(given, start, stop, per, rows):
@@ -66,7 +66,7 @@ def main():
             yield block
             start += len(block)
 
-    loop.stream = logged
+    jobs.stream = logged
     if options.file_bytes:
         jax.devices()
         resource.setrlimit(resource.RLIMIT_FSIZE, (options.file_bytes, options.file_bytes))

@@ -23,7 +23,7 @@ from t2jax.config import claim
 from t2jax.data.feed import Feed
 from t2jax.data.shards import Shards
 from t2jax.mesh import Layout, make_mesh
-from t2jax.training import board, checkpoint, loop
+from t2jax.training import board, checkpoint, jobs, loop
 from t2jax.training.checkpoint import Checkpoints, latest_step
 from t2jax.training.metrics import Dispatch, Facts, Metrics, Watch
 from t2jax.training.recipe import make_schedule, multiplier
@@ -87,7 +87,7 @@ def test_a_run_records_what_it_did(kept, mesh, feed, tmp_path, monkeypatch):
 
 def test_losses_are_read_one_dispatch_late(run, feed, mesh, tmp_path, monkeypatch):
     """The next dispatch is queued before the losses of one are fetched; before a checkpoint all of them are."""
-    events, real = [], loop._compiled(run.model, run.recipe, mesh, run.layout)
+    events, real = [], jobs._compiled(run.model, run.recipe, mesh, run.layout)
 
     class Lazy:
         def __init__(self, name, array):
@@ -103,7 +103,7 @@ def test_losses_are_read_one_dispatch_late(run, feed, mesh, tmp_path, monkeypatc
         state, losses, norms = real(state, *args)
         return state, Lazy(name, losses), norms
 
-    monkeypatch.setattr(loop, '_compiled', lambda *args: watched)
+    monkeypatch.setattr(jobs, '_compiled', lambda *args: watched)
     monkeypatch.setattr(loop.CheckpointFolder, 'save', lambda self, step, *args: events.append(f'save {step}'))
     loop.train(dataclasses.replace(run, checkpoints=Checkpoints(every=24)), feed, tmp_path, mesh, watch=QUIET)
     assert ' '.join(events) == (
@@ -201,13 +201,13 @@ def test_a_second_ctrl_c_stops_at_once(run, feed, mesh, tmp_path):
 
 
 def test_a_leap_of_the_loss_stops_the_run_before_it_is_saved(run, feed, mesh, tmp_path, monkeypatch):
-    real, calls = loop._compiled(run.model, run.recipe, mesh, run.layout), iter(range(100))
+    real, calls = jobs._compiled(run.model, run.recipe, mesh, run.layout), iter(range(100))
 
     def leaps(*args):
         state, losses, norms = real(*args)
         return state, losses + 4 * (next(calls) == 2), norms
 
-    monkeypatch.setattr(loop, '_compiled', lambda *args: leaps)
+    monkeypatch.setattr(jobs, '_compiled', lambda *args: leaps)
     often = dataclasses.replace(run, checkpoints=Checkpoints(every=8))
     with pytest.raises(FloatingPointError, match='loss of run d16 leapt between steps 16 and 24 from .* spike_nats 3;'):
         loop.train(often, feed, tmp_path, mesh, watch=QUIET)

@@ -13,7 +13,8 @@ from t2jax.data.rows import RowFeed, in_batches, mark
 from t2jax.mesh import make_mesh
 from t2jax.models import transformer
 from t2jax.training import loop
-from t2jax.training.loop import Job, Validation, train_jobs
+from t2jax.training.jobs import Job, Validation
+from t2jax.training.loop import train_jobs
 from t2jax.training.metrics import Watch
 from t2jax.training.runs import Start, is_finished, load_params, read_run
 

@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec
 
 from t2jax import costs
 from t2jax.mesh import Layout, make_mesh
-from t2jax.training import checkpoint, loop
+from t2jax.training import checkpoint, jobs, loop
 from t2jax.training.recipe import Recipe, make_schedule, multiplier
 from t2jax.training.runs import is_finished, load_params, state_shapes
 from t2jax.training.step import init_state, loss_fn, make_init, make_train_steps, state_shardings
@@ -114,7 +114,7 @@ def test_a_mesh_that_does_not_divide_the_model_is_refused(tiny, tiny_recipe):
 
 def test_all_budgets_of_a_size_share_one_executable(run, feed, tmp_path):
     mesh = make_mesh(jax.devices()[:1])
-    compiled = loop._compiled(run.model, run.recipe, mesh, run.layout)
+    compiled = jobs._compiled(run.model, run.recipe, mesh, run.layout)
     loop.train(run, feed, tmp_path / 'a', mesh)
     before = compiled._cache_size()
     loop.train(dataclasses.replace(run, tokens=64 * 11), feed, tmp_path / 'b', mesh)
