@@ -58,6 +58,7 @@ def run_stages(study: StudyConfig, workdir: Path, stages: tuple[str, ...], quiet
 
     Raises ValueError or OSError, one sentence each, for a workdir of another study or a stage whose input is missing.
     """
+    stage.check_settings(study, workdir)
     # the free fields change nothing in what was trained and measured; the fits know which they were made with
     claim(workdir / 'study.json', study, free=('workdir', 'runs_at_once', 'laws', 'inference_flops', 'posttraining'))
     work: dict[str, Callable[[StudyConfig, Path, bool], None]] = {
@@ -65,7 +66,7 @@ def run_stages(study: StudyConfig, workdir: Path, stages: tuple[str, ...], quiet
         'train': train_runs,
         'evaluate': evaluate_runs,
         'posttrain': post_train,
-        'fit': fit_laws,
+        'fit': fit_all,
         'report': draw_report,
     }
     for name in STAGES:
@@ -168,10 +169,16 @@ def post_train(study: StudyConfig, workdir: Path, quiet: bool) -> None:
         stage.post_train(study, workdir, by_size(study.run_configs()), tests, text_BT, quiet)
 
 
+def fit_all(study: StudyConfig, workdir: Path, quiet: bool) -> None:
+    """Fit the laws to the runs, and to every stage of post-training where there was any."""
+    fit_laws(study, workdir, quiet)
+    tables = stage.tables_of(study).values()
+    if study.posttraining.tasks and all((workdir / 'posttraining' / name).exists() for name in tables):
+        stage.fit_stages(study, workdir, quiet)
+
+
 def fit_laws(study: StudyConfig, workdir: Path, quiet: bool) -> None:
     """Fit every law to the macro average and to each task, test it on held-out runs, and allocate every budget."""
-    if study.posttraining.tasks:
-        stage.fit_stages(study, workdir, quiet)
     paths = workdir / 'observations.csv', workdir / 'losses.csv'
     table, losses = (read_observations(path) for path in paths)
     made_from = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}

@@ -46,6 +46,8 @@ def run_finetune(options: argparse.Namespace) -> None:
         from t2jax.plotting.laws import figure_kind
 
         figure_kind(options.plot)
+        if '://' in options.out:
+            raise ValueError(f'--plot reads tables that are in {options.out}, a bucket; leave it out')
     try:
         rates = tuple(float(rate) for rate in options.learning_rates.split(','))
     except ValueError:

@@ -49,8 +49,8 @@ class World:
 
         They are as test questions are, and no prompt comes twice, in the test or here. Computed problems: one eighth
         of all is the test's, one is validation's, and training has the rest, so that no problem is in two of them.
-        Facts: those that the test does not ask, shared out at random. Asking for more never changes the first
-        computed ones.
+        The text may hold them, unlike the test's. Facts: those that the test does not ask, shared out at random. Asking
+        for more never changes the first computed ones.
 
         Raises ValueError for a task that the world lacks, a number below 1, and more questions than there are.
         """

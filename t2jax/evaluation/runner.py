@@ -84,8 +84,6 @@ def evaluate(
         root = jax.random.fold_in(jax.random.key(settings.seed), number)
         correct_Q = np.zeros(len(nll_Q), int)
         if settings.samples:
-            correct_Q = np.zeros(len(nll_Q), int)
-        if settings.samples:
             correct_Q = count_correct(model, params, task, settings, root, mesh)
         sizes = zip(task.encoded.answer_lengths.tolist(), (len(q.answer.encode()) for q in task.questions))
         out = io.StringIO()

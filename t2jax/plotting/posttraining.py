@@ -198,10 +198,10 @@ def _curves_axes(axis: Axes, points: list[dict]) -> None:
 
 def _draw_curves(axis: Axes, points: list[dict], colours: dict[float, Any]) -> None:
     ends, bottom_top = [], axis.get_ylim()
-    for size, colour in colours.items():
-        mine = sorted((point for point in points if point['params'] == size), key=lambda point: point['epoch'])
-        if not mine:
-            continue
+    for run in sorted(set(pluck(points, 'run')), key=lambda run: next(p['params'] for p in points if p['run'] == run)):
+        mine = sorted((point for point in points if point['run'] == run), key=lambda point: point['epoch'])
+        size = mine[0]['params']
+        colour = colours[size]
         epochs, nll = pluck(mine, 'epoch'), np.array(pluck(mine, 'validation_nll'))
         shown = np.clip(nll, *bottom_top)  # a diverged job runs along the top
         axis.plot(epochs, shown, color=colour, zorder=3)

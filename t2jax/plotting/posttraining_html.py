@@ -60,6 +60,11 @@ def answer_sentences(after: PostTraining) -> list[str]:
     ]
     sentences += [_against_chinchilla(at, first, stage) for stage in after.stages]
     sentences += [_by_task(points, stage) for stage in after.stages if stage != 'base']
+    if len(after.stages) > 1:
+        sentences.append(
+            'One in five such 80 % intervals would exclude 1 by chance, and they know of other runs alone, not of '
+            'other questions, seeds or learning rates.'
+        )
     doubtful = sum(map(is_beyond, points))
     if doubtful:
         sentences.append(

@@ -125,7 +125,8 @@ def read_posttraining(folder: Path) -> PostTraining | None:
         return None
     for name in FILES:
         if name not in there:
-            raise FileNotFoundError(f'the report needs {folder / name}, which is not there: fine-tune the runs first')
+            remedy = 'fit the laws first' if name == 'stages.json' else 'fine-tune the runs first'
+            raise FileNotFoundError(f'the report needs {folder / name}, which is not there: {remedy}')
     jobs, curves = _read_tables(folder)
     stages = _read_stages(folder / 'stages.json')
     return PostTraining(jobs, curves, float(stages['inference_flops']), stages['rows'], stages['terms'])

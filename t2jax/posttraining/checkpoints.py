@@ -6,10 +6,13 @@ FOLDER/<task>/scores/<stage>/<model>/<task>.csv      of the test, where there is
                                                      `t2jax collect` makes a table of
 """
 
+import hashlib
 import itertools
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -28,6 +31,7 @@ from t2jax.posttraining.outcomes import Outcome, read_outcomes, write_tables
 from t2jax.posttraining.settings import FineTuning
 from t2jax.tasks.catalogue import TASKS
 from t2jax.tasks.splits import leave_out
+from t2jax.training import checkpoint
 from t2jax.training.jobs import Job
 from t2jax.training.loop import train_jobs
 from t2jax.training.runs import is_finished
@@ -60,13 +64,14 @@ def without_misfits(
 
     Returns what is left, and how many questions were left out of each part.
     """
-    train = leave_out(lesson.train, [*lesson.validation, *(test.questions if test else ())])
+    tested = test.questions if test else ()
+    train = leave_out(lesson.train, [*lesson.validation, *tested])
     fits = lambda questions: [
         question
         for question, lengths in zip(questions, zip(*(takes(questions, m.vocabulary, _bos(m)) for m in models)))
         if all(length - 1 <= m.trained.context for length, m in zip(lengths, models))
     ]
-    kept = replace(lesson, train=fits(train), validation=fits(lesson.validation))
+    kept = replace(lesson, train=fits(train), validation=fits(leave_out(lesson.validation, tested)))
     parts = {'training': (lesson.train, kept.train), 'validation': (lesson.validation, kept.validation)}
     if test:
         test, whole = replace(test, questions=fits(test.questions)), test.questions
@@ -96,39 +101,49 @@ def fine_tune_models(
     encoded = [encode_lesson(lesson, m.vocabulary, _bos(m), m.trained.context) for m in models]
     for m in models if test else ():
         encode_fitting(test.questions, test.where, m.vocabulary, _bos(m), m.trained.context)
+        if m.trained.tokens is None:
+            raise ValueError(f'{m.trained.folder} does not say on how many tokens it was trained; leave --test out')
     folder = epath.Path(folder) / lesson.task
-    claim(folder / 'lesson.json', _record(lesson, settings), free=('tuning',))
-    outcomes = []
-    listed = [_prepare(model, mine, settings, folder) for model, mine in zip(models, encoded)]
+    if (folder / 'lesson.json').exists():
+        claim(folder / 'lesson.json', _record(lesson, settings))
+    listed = [_list_jobs(model, mine, settings, folder) for model, mine in zip(models, encoded)]
+    claim(folder / 'lesson.json', _record(lesson, settings))
     total = sum(job.run.train_flops for _, jobs in listed for job in jobs)
-    for mesh, jobs in listed:
+    outcomes = []
+    for model, mine, (mesh, jobs) in zip(models, encoded, listed):
+        measure_before(model.trained, model.trained.load(mesh), mine, folder)
+        for job in jobs:
+            _keep_tokenizer(model, folder, job)
         for bundle in bundles(jobs, settings.together):
             _train(bundle, mesh, total, progress)
         outcomes += read_outcomes(jobs, lesson.task, folder)
     write_tables(outcomes, folder)
-    if test is None:
-        return outcomes, {}
-    scored = {m.trained.name: score(m.trained, test, m.vocabulary, folder / 'scores' / 'base') for m in models}
+    return outcomes, _score(models, outcomes, test, folder / 'scores') if test else {}
+
+
+def _score(
+    models: Sequence[Model], outcomes: Sequence[Outcome], test: Found, folder: epath.Path
+) -> dict[str, dict[str, Any]]:
+    """Score the models and what was chosen, and drop the scores of what was chosen of other learning rates before."""
+    scored = {m.trained.name: score(m.trained, test, m.vocabulary, folder / 'base') for m in models}
     by_name = {m.trained.name: m.vocabulary for m in models}
     for outcome in outcomes:
+        run, where = outcome.job.run, folder / outcome.stage
         if outcome.chosen:
-            trained = open_trained(outcome.job.folder)
-            where = folder / 'scores' / outcome.stage
-            scored[trained.name] = score(trained, test, by_name[outcome.job.run.start.run], where)
-    return outcomes, scored
+            scored[run.name] = score(open_trained(outcome.job.folder), test, by_name[run.start.run], where)
+        elif (where / run.name).exists():
+            (where / run.name).rmtree()
+    return scored
 
 
-def _prepare(model: Model, lesson: Encoded, settings: FineTuning, folder: epath.Path) -> tuple[Mesh, list[Job]]:
-    """List the fine-tunings of one model, over as many devices as share a batch."""
+def _list_jobs(model: Model, lesson: Encoded, settings: FineTuning, folder: epath.Path) -> tuple[Mesh, list[Job]]:
+    """List the fine-tunings of one model, over as many devices as share a batch; its params are loaded when needed."""
     count = 1 if settings.together > 1 else math.gcd(len(jax.local_devices()), settings.batch)
     layout = Layout(fsdp=count)
     mesh = make_mesh(jax.local_devices()[:count], layout)
-    params = model.trained.load(mesh)
-    measure_before(model.trained, params, lesson, folder)
-    jobs = make_jobs(model.trained, params, lesson, model.vocabulary, settings, folder, widths_of([lesson]), layout)
-    for job in jobs:
-        _keep_tokenizer(model, folder, job)
-    return mesh, jobs
+    load = partial(model.trained.load, mesh)
+    weights, widths = checkpoint.sum_bits(load()), widths_of([lesson])
+    return mesh, make_jobs(model.trained, weights, load, lesson, model.vocabulary, settings, folder, widths, layout)
 
 
 def _train(bundle: Sequence[Job], mesh: Mesh, total: float, progress: Callable[[float, float, bool], Any]) -> None:
@@ -152,11 +167,14 @@ class _Record:
     """What a folder of fine-tunings belongs to."""
 
     task: str
-    train: tuple[str, ...]
-    validation: tuple[str, ...]
-    tuning: FineTuning
+    train: str
+    validation: str
+    epochs: int
+    batch: int
+    seed: int
 
 
 def _record(lesson: Lesson, settings: FineTuning) -> _Record:
-    ids = lambda questions: tuple(question.id for question in questions)
-    return _Record(lesson.task, ids(lesson.train), ids(lesson.validation), settings)
+    digest = lambda questions: hashlib.sha256(json.dumps([list(vars(q).values()) for q in questions]).encode())
+    parts = (digest(questions).hexdigest() for questions in (lesson.train, lesson.validation))
+    return _Record(lesson.task, *parts, settings.epochs, settings.batch, settings.seed)

@@ -12,21 +12,21 @@ from typing import Any
 from etils import epath
 from jax.sharding import Mesh
 
-from t2jax.config import write_json
+from t2jax.config import claim, write_json
 from t2jax.data.rows import RowFeed, in_batches
 from t2jax.data.shards import ABOUT_VOCABULARY
 from t2jax.evaluation.likelihood import answer_nll
 from t2jax.evaluation.vocabularies import Vocabulary, bos_of
 from t2jax.mesh import Layout
+from t2jax.models.transformer import Params
 from t2jax.posttraining.lessons import Encoded, mark_questions
 from t2jax.posttraining.settings import FineTuning, spell
-from t2jax.training import checkpoint
 from t2jax.training.checkpoint import Checkpoints
 from t2jax.training.jobs import Job, Validation
-from t2jax.training.loop import train_jobs
+from t2jax.training.loop import MAY_CHANGE, train_jobs
 from t2jax.training.metrics import Watch
 from t2jax.training.recipe import Recipe
-from t2jax.training.runs import RunConfig, Start, is_finished
+from t2jax.training.runs import CONFIG, RunConfig, Start, is_finished
 from t2jax.training.trained import Trained
 
 QUIET = Watch(tensorboard=False)  # whose writer would take longer than a small model
@@ -34,7 +34,8 @@ QUIET = Watch(tensorboard=False)  # whose writer would take longer than a small 
 
 def make_jobs(
     trained: Trained,
-    params: Any,
+    weights: int,
+    load: Callable[[], Params],
     lesson: Encoded,
     vocabulary: Vocabulary,
     settings: FineTuning,
@@ -42,12 +43,15 @@ def make_jobs(
     widths: tuple[int, int],
     layout: Layout | None = None,
 ) -> list[Job]:
-    """List a model's fine-tunings on one lesson, every stage at every rate; widths are those of `widths_of`."""
+    """List a model's fine-tunings on one lesson, every stage at every rate; widths are those of `widths_of`.
+
+    weights: the sum of the bits of its params, which `load` gives. Raises ValueError for a folder of another one.
+    """
     about = dict(zip(ABOUT_VOCABULARY, (vocabulary.fingerprint, vocabulary.name, len(vocabulary), vocabulary.end_id)))
     start = Start(
         trained.name,
         trained.step,
-        checkpoint.sum_bits(params),
+        weights,
         trained.tokens,
         trained.context,
         bos_of(trained, vocabulary)[1],
@@ -76,7 +80,10 @@ def make_jobs(
                 spike_nats=0.0,  # small batches of unlike questions
                 start=start,
             )
-            jobs.append(Job(run, feed, epath.Path(folder) / 'runs' / run.name, params, validation))
+            jobs.append(Job(run, feed, epath.Path(folder) / 'runs' / run.name, load, validation))
+    for job in jobs:
+        if (job.folder / CONFIG).exists():  # refuses, before anything is written, what is finished but another's
+            claim(job.folder / CONFIG, job.run, free=MAY_CHANGE)
     return jobs
 
 

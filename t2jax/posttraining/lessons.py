@@ -42,6 +42,8 @@ def check_lesson(lesson: Lesson, test: Sequence[Question] = (), test_where: str 
     check_not_empty(lesson.train, lesson.where)
     check_apart(lesson.train, lesson.where, lesson.validation, lesson.validation_where)
     check_apart(lesson.train, lesson.where, test, test_where)
+    check_not_empty(lesson.validation, lesson.validation_where)
+    check_apart(lesson.validation, lesson.validation_where, test, test_where)
 
 
 def encode_lesson(lesson: Lesson, vocabulary: Vocabulary, bos: int | None, context: int) -> Encoded:

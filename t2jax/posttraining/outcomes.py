@@ -8,6 +8,7 @@ import csv
 import dataclasses
 import io
 import json
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -78,6 +79,9 @@ def read_outcomes(jobs: Sequence[Job], task: str, folder: epath.PathLike) -> lis
         nll = outcome.validation_nll[-1]
         if outcome.stage not in best or nll < best[outcome.stage].validation_nll[-1]:
             best[outcome.stage] = outcome
+    for stage, outcome in best.items():
+        if not math.isfinite(outcome.validation_nll[-1]):
+            raise ValueError(f'no learning rate of {stage} on {task} ends at a finite NLL; give lower learning rates')
     return [dataclasses.replace(outcome, chosen=outcome is best[outcome.stage]) for outcome in outcomes]
 
 
@@ -89,7 +93,8 @@ def _read_curve(job: Job) -> tuple[tuple[float, ...], tuple[float, ...]]:
         row = json.loads(line)
         total, steps, last = total + row['loss'] * (row['step'] - last), steps + row['step'] - last, row['step']
         if 'validation_nll' in row:
-            found[last] = total / steps, row['validation_nll']
+            nll = row['validation_nll']
+            found[last] = total / steps, math.inf if math.isnan(nll) else nll  # diverged
             total, steps = 0.0, 0
     losses, scores = zip(*(found[step] for step in job.validation.steps))
     return losses, scores

@@ -15,6 +15,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,9 @@ from t2jax.mesh import make_mesh
 from t2jax.posttraining import jobs, lessons, outcomes
 from t2jax.posttraining.lessons import Encoded, Lesson
 from t2jax.posttraining.outcomes import Outcome
-from t2jax.study_config import StudyConfig
+from t2jax.study_config import PostTraining, StudyConfig
 from t2jax.tasks.questions import Question, write_questions
+from t2jax.training import checkpoint
 from t2jax.training.runs import RunConfig, load_params
 from t2jax.training.trained import open_trained
 
@@ -45,6 +47,19 @@ BASE = 'base'
 def tables_of(study: StudyConfig) -> dict[str, str]:
     """Name the file of each stage's observations."""
     return {stage: f'observations-{stage}.csv' for stage in (BASE, *study.posttraining.tuning.stages)}
+
+
+def _decisive(settings: PostTraining) -> PostTraining:
+    """Return settings as they are but for those that change nothing in what is trained and measured."""
+    tuning = dataclasses.replace(settings.tuning, steps_per_dispatch=1, checkpoint_steps=0)
+    return dataclasses.replace(settings, tuning=tuning, refits=1)
+
+
+def check_settings(study: StudyConfig, workdir: Path) -> None:
+    """Raise ValueError where a study was post-trained with other settings."""
+    path = workdir / 'posttraining' / 'posttraining.json'
+    if study.posttraining.tasks and path.exists():
+        claim(path, _decisive(study.posttraining))
 
 
 def post_train(
@@ -60,10 +75,13 @@ def post_train(
     Raises ValueError, one sentence, for questions that cannot be trained on and for a folder of other settings.
     """
     settings, folder = study.posttraining, workdir / 'posttraining'
+    for run in study.runs:
+        if not runner.is_evaluated(workdir / 'runs' / run.name / 'evaluation', tests):
+            raise FileNotFoundError(f'run {run.name} in {workdir} is not measured; `t2jax evaluate` does it')
     made = _make_lessons(study, folder / 'data', tests)
     vocabulary, context = study.world.vocabulary(), study.recipe.sequence_length
     taught = {each.task: lessons.encode_lesson(each, vocabulary, vocabulary.end_id, context) for each in made}
-    claim(folder / 'posttraining.json', settings, free=('refits',))
+    claim(folder / 'posttraining.json', _decisive(settings))
     names = ('jobs.csv', 'curves.csv', *tables_of(study).values())
     if all((folder / name).exists() for name in names):
         return
@@ -134,9 +152,10 @@ def _one_size(
     for run in runs:
         trained = open_trained(workdir / 'runs' / run.name)
         params = trained.load(mesh)
-        jobs.measure_before(trained, params, lesson, folder)
+        load, weights = partial(lambda found: found, params), checkpoint.sum_bits(params)
         vocabulary = study.world.vocabulary()
-        by_run.append(jobs.make_jobs(trained, params, lesson, vocabulary, settings, folder, widths))
+        by_run.append(jobs.make_jobs(trained, weights, load, lesson, vocabulary, settings, folder, widths))
+        jobs.measure_before(trained, params, lesson, folder)
     for bundle in jobs.bundles(sum(by_run, []), settings.together):
         jobs.fine_tune(bundle, mesh, should_stop=should_stop)
         progress(len(bundle))

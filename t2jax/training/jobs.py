@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from t2jax.data.feed import Feed, host_rows, stream, to_global
 from t2jax.data.rows import RowFeed, used_width
 from t2jax.mesh import Layout, sharding
 from t2jax.models.config import ModelConfig
+from t2jax.models.transformer import Params
 from t2jax.training.recipe import Recipe, make_schedule
 from t2jax.training.runs import RunConfig
 from t2jax.training.step import TrainState, make_begin, make_init, make_train_steps, make_validate
@@ -31,12 +32,12 @@ class Validation(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A run, what it is trained on, where it goes, and the params that it starts from; without, random ones."""
+    """A run, what it is trained on, where it goes, and what gives the params it starts from; None: random ones."""
 
     run: RunConfig
     feed: Feed | RowFeed
     folder: epath.PathLike
-    params: Any = None
+    load: Callable[[], Params] | None = None
     validation: Validation | None = None
 
 
@@ -52,8 +53,8 @@ def split(state: TrainState, count: int) -> list[TrainState]:
 
 def begin(job: Job, mesh: Mesh) -> TrainState:
     """Make the state of step 0."""
-    make = _init if job.params is None else _begin
-    return make(job.run.model, unrated(job.run.recipe), mesh)(job.run.key() if job.params is None else job.params)
+    make = _begin if job.load else _init
+    return make(job.run.model, unrated(job.run.recipe), mesh)(job.load() if job.load else job.run.key())
 
 
 class Steps:

@@ -64,8 +64,8 @@ def train(
     signals: should_stop is for one process.
 
     Raises Stopped when asked to stop, after saving; FloatingPointError naming the steps when the loss is no longer
-    finite or leaps; ValueError for a folder of another config, no readable checkpoint, or too little text; OSError
-    where nothing can be written.
+    finite or leaps, but for a run that starts from another's params: one of many rates may diverge; ValueError for a
+    folder of another config, no readable checkpoint, or too little text; OSError where nothing can be written.
     """
     return train_jobs([Job(run, feed, folder)], mesh, progress, should_stop, watch)[0]
 
@@ -155,6 +155,8 @@ class _Member:
 
 
 def _check_alike(jobs: Sequence[Job], mesh: Mesh) -> None:
+    if jax.process_count() > 1 and any(isinstance(job.feed, RowFeed) for job in jobs):
+        raise ValueError('rows are trained on by one process; several hosts train on text')
     if not jobs[1:]:
         return
     if mesh.size > 1 or jax.process_count() > 1:
@@ -203,7 +205,8 @@ class _Position:
 
     def __init__(self, run: RunConfig, feed: Feed | RowFeed, mesh: Mesh) -> None:
         self._run, self._epoch_steps = run, max(1, feed.steps // feed.epochs)
-        text = zlib.crc32(feed.read(0, slice(0, 1)).astype(np.uint32).tobytes())  # changes with seed, order and ids
+        rows = feed.batches(0, feed.steps) if isinstance(feed, RowFeed) else feed.read(0, slice(0, 1))
+        text = zlib.crc32(rows.astype(np.uint32).tobytes())  # changes with seed, order and ids
         devices = f'{mesh.size} x {mesh.devices.flat[0].device_kind}'
         self._same = {'text': text, 'layout': dataclasses.asdict(run.layout), 'devices': devices}
 
@@ -226,7 +229,7 @@ def _facts(run: RunConfig, mesh: Mesh) -> Facts:
     rate = lambda step: float(schedule.peak_rate * multiplier(schedule, step))
     chip = chip_of(mesh.devices.flat[0].device_kind)
     peak = chip.flops * mesh.size if chip else None
-    return Facts(run.name, run.recipe.batch_tokens, run.step_flops, peak, rate, run.spike_nats)
+    return Facts(run.name, run.recipe.batch_tokens, run.step_flops, peak, rate, run.spike_nats, run.start is not None)
 
 
 def _result(run: RunConfig, metrics: Metrics) -> dict[str, Any]:

@@ -51,6 +51,7 @@ class Facts:
     peak_flops: float | None  # per second, of all devices together; None where it is not known
     rate: Callable[[int], float]  # learning rate of the update that follows so many steps
     spike_nats: float  # of RunConfig
+    may_diverge: bool = False  # as one of several learning rates may: its losses are noted as they are
 
 
 class Metrics:
@@ -127,6 +128,8 @@ class Metrics:
         what = f'loss of run {self._facts.name}'
         where = f'between steps {dispatch.start} and {dispatch.stop}'
         advice = 'what was saved before is kept, lower recipe.learning_rate'
+        if self._facts.may_diverge:
+            return
         if not np.isfinite(losses).all():
             raise FloatingPointError(f'{what} is not finite {where}; {advice}')
         usual, most = statistics.median(self._recent) if self._recent else np.inf, self._facts.spike_nats

@@ -171,13 +171,15 @@ def make_train_steps(model: ModelConfig, recipe: Recipe, mesh: Mesh, layout: Lay
     tokens_sharding = meshes.sharding(mesh, ('step', 'batch', 'length'))
     everywhere = meshes.sharding(mesh, ())
     transform = optimizer(recipe)
-    execution = make_execution(model, layout, mesh, recipe.sequence_length)
-    gradients = jax.grad(partial(loss_fn, model=model, recipe=recipe, execution=execution), has_aux=True)
-    in_parts = partial(accumulate, gradients, shardings.params, layout.microbatches, mesh)
+    make_execution(model, layout, mesh, recipe.sequence_length)  # refuses a kernel that cannot run
 
     def train_steps(
         state: TrainState, schedule: Schedule, tokens_SBT: jax.Array, count: jax.Array
     ) -> tuple[TrainState, jax.Array, jax.Array]:
+        execution = make_execution(model, layout, mesh, tokens_SBT.shape[2] - 1)  # rows may be cut
+        gradients = jax.grad(partial(loss_fn, model=model, recipe=recipe, execution=execution), has_aux=True)
+        in_parts = partial(accumulate, gradients, shardings.params, layout.microbatches, mesh)
+
         def body(i: jax.Array, carry: Any) -> Any:
             state, losses, norms = carry
             ids_BT, counts_BT = read_marks(tokens_SBT[i])

@@ -5,12 +5,15 @@ import json
 import math
 import shutil
 
+import jax
 import pytest
 
 from t2jax import cli
 from t2jax.posttraining.settings import FineTuning
 from t2jax.tasks.questions import read_questions, write_questions
+from t2jax.training.checkpoint import CheckpointFolder, Checkpoints
 from t2jax.training.runs import read_run
+from t2jax.training.step import init_state
 from t2jax.training.trained import open_trained
 
 RATES = ('1e-05', '0.003')
@@ -132,16 +135,44 @@ def test_leave_out_trains_on_the_rest(run_folder, files, tmp_path, capsys):
     more = ('--leave-out', '--stage', 'sft', '--epochs', 1, '--learning-rates', '1e-3')
     assert cli.main(command(run_folder, files, tmp_path, *more, down=tmp_path / 'down.jsonl')) == 0
     assert 'left out: 3 training questions, 0 validation questions' in capsys.readouterr().out
-    kept = json.loads((tmp_path / 'down' / 'lesson.json').read_text())['train']
-    assert kept == [question.id for question in train]
+    alone = tmp_path / 'alone'
+    assert cli.main(command(run_folder, files, alone, *more[1:])) == 0  # of what is left, the same comes
+    assert table(alone / 'down' / 'curves.csv') == table(tmp_path / 'down' / 'curves.csv')
 
 
 def test_a_folder_belongs_to_one_lesson(done, run_folder, files, tmp_path, capsys):
     write_questions(tmp_path / 'down.jsonl', read_questions(files['down'])[1:])
     assert cli.main(command(run_folder, files, done.parent, down=tmp_path / 'down.jsonl')) == 2
     assert 'holds another config (train' in capsys.readouterr().err
-    assert cli.main(command(run_folder, files, done.parent, '--epochs', 2)) == 2
-    assert 'holds another config' in capsys.readouterr().err
+    for flag, name in (('--epochs', 'epochs: 6 -> 2'), ('--seed', 'seed: 0 -> 2'), ('--batch', 'batch: 8 -> 2')):
+        assert cli.main(command(run_folder, files, done.parent, flag, 2)) == 2
+        assert 'holds another config' in (said := capsys.readouterr().err) and name in said
+
+
+def test_another_model_of_the_same_name_is_not_taken_for_it(done, run_folder, files, tmp_path, capsys):
+    """Its params differ, its name and folder do not."""
+    other = shutil.copytree(run_folder.parents[1], tmp_path / 'w') / 'runs' / 'small'
+    shutil.rmtree(other / 'checkpoints')
+    run = read_run(other)
+    config = json.loads((other / 'config.json').read_text()) | {'seed': 7}
+    (other / 'config.json').write_text(json.dumps(config))
+    state = init_state(run.model, run.recipe, jax.random.key(7))
+    with CheckpointFolder(other / 'checkpoints', Checkpoints()) as saved:
+        saved.save(run.steps, state, {})
+    assert cli.main(command(other, files, done.parent)) == 2
+    assert 'start.weights' in capsys.readouterr().err
+
+
+def test_a_rate_that_diverges_is_noted_and_not_chosen(run_folder, files, tmp_path, capsys):
+    """With the clipped gradient only a rate like this one gets there."""
+    more = ('--learning-rates', '1e30,1e-3', '--stage', 'sft', '--epochs', 2, '--test', files['test'])
+    assert cli.main(command(run_folder, files, tmp_path, *more)) == 0
+    wild, tame = table(tmp_path / 'down' / 'jobs.csv')
+    assert (wild['validation_nll'], wild['chosen'], tame['chosen']) == ('inf', '0', '1')
+    capsys.readouterr()
+    only = command(run_folder, files, tmp_path / 'only', *more)
+    only[only.index('1e30,1e-3')] = '1e30'
+    assert cli.main(only) == 2 and 'no learning rate of sft on down ends at a finite NLL' in capsys.readouterr().err
 
 
 def test_settings_that_make_no_sense_are_refused():

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import shutil
+from functools import partial
 
 import jax
 import numpy as np
@@ -36,8 +37,8 @@ def make_jobs(run):
             start = Start('d16', 40, i, 2560.0, 8, None)
             config = dataclasses.replace(run, name=f'r{i}', recipe=recipe, tokens=64 * 12, start=start)
             feed = RowFeed(mark(tokens[i], rng.random((32, 9)) < 2), 8, 0, 3, {})
-            params = transformer.init_params(run.model, jax.random.key(i))
-            jobs.append(Job(config, feed, folder / config.name, params, held_out))
+            load = partial(transformer.init_params, run.model, jax.random.key(i))
+            jobs.append(Job(config, feed, folder / config.name, load, held_out))
         return jobs
 
     return make
@@ -90,7 +91,7 @@ def test_each_leaves_a_folder_of_its_own(together, make_jobs, mesh):
         assert read_run(job.folder) == job.run and read_run(job.folder).start.weights == int(job.run.name[1])
         assert is_finished(job.run, job.folder)
         assert same(load_params(job.run, job.folder, mesh), state.params)
-        assert same(job.params, transformer.init_params(job.run.model, jax.random.key(int(job.run.name[1]))))
+        assert same(job.load(), transformer.init_params(job.run.model, jax.random.key(int(job.run.name[1]))))
     assert not same(states[0].params, states[1].params)
 
 
