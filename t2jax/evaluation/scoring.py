@@ -71,11 +71,7 @@ def score(
     if trained.tokens is None:
         raise ValueError(f'{trained.folder} does not say how many tokens it was trained on; convert it with --tokens')
     bos, spelled = bos_of(trained, vocabulary)
-    try:
-        encoded = encode_questions(found.questions, vocabulary, bos)
-        _check(found.questions, encoded, trained.context)
-    except ValueError as error:
-        raise ValueError(f'{found.where}: {error}') from None
+    encoded = encode_fitting(found.questions, found.where, vocabulary, bos, trained.context)
     params = trained.load(make_mesh(jax.devices()[:1]))
     base = epath.Path(folder) / trained.name
     about = Scoring(
@@ -104,14 +100,23 @@ def score(
     return _summarize(path, about)
 
 
-def _check(questions: Sequence[Question], encoded: EncodedQuestions, context: int) -> None:
+def encode_fitting(
+    questions: Sequence[Question], where: str, vocabulary: Vocabulary, bos: int | None, context: int
+) -> EncodedQuestions:
+    """Encode questions; raises ValueError for one that takes more tokens than a model's context, saying where it is."""
+    try:
+        encoded = encode_questions(questions, vocabulary, bos)
+    except ValueError as error:
+        raise ValueError(f'{where}: {error}') from None
     lengths = encoded.prompt_lengths + encoded.answer_lengths
     longest = int(lengths.argmax())
     if lengths[longest] - 1 > context:
         raise ValueError(
-            f'question {questions[longest].id!r} takes {lengths[longest]} tokens with its answer, and the model was '
-            f'trained on {context} at once; leave it out'
+            f'{where}: question {questions[longest].id!r} takes {lengths[longest]} tokens, '
+            f'{encoded.answer_lengths[longest]} of them its answer, and the model was trained on {context} at once; '
+            'leave it out'
         )
+    return encoded
 
 
 def _score(

@@ -22,11 +22,11 @@ from jax.sharding import Mesh
 from t2jax.config import claim, write_text
 from t2jax.data.vocabulary import WordVocabulary
 from t2jax.evaluation.questions import Found, find_questions
-from t2jax.evaluation.scoring import score
+from t2jax.evaluation.scoring import encode_fitting, score
 from t2jax.evaluation.vocabularies import Vocabulary, bos_of
 from t2jax.mesh import Layout, make_mesh
 from t2jax.posttraining.jobs import QUIET, bundles, make_jobs, measure_before
-from t2jax.posttraining.lessons import Encoded, Lesson, check_lesson, encode_fitting, encode_lesson, takes, widths_of
+from t2jax.posttraining.lessons import Encoded, Lesson, check_lesson, encode_lesson, takes, widths_of
 from t2jax.posttraining.outcomes import Outcome, read_outcomes, write_tables
 from t2jax.posttraining.settings import FineTuning
 from t2jax.tasks.catalogue import TASKS

@@ -11,8 +11,9 @@ import numpy as np
 
 from t2jax.data.rows import mark
 from t2jax.evaluation.likelihood import join
+from t2jax.evaluation.scoring import encode_fitting
 from t2jax.evaluation.vocabularies import Vocabulary
-from t2jax.tasks.boundaries import EncodedQuestions, encode_questions
+from t2jax.tasks.boundaries import EncodedQuestions
 from t2jax.tasks.questions import Question
 from t2jax.tasks.splits import check_apart, check_not_empty
 
@@ -50,25 +51,6 @@ def encode_lesson(lesson: Lesson, vocabulary: Vocabulary, bos: int | None, conte
     """Encode a lesson; raises ValueError for a question that takes more tokens than the model's context."""
     parts = (lesson.train, lesson.where), (lesson.validation, lesson.validation_where)
     return Encoded(lesson.task, *(encode_fitting(*part, vocabulary, bos, context) for part in parts))
-
-
-def encode_fitting(
-    questions: Sequence[Question], where: str, vocabulary: Vocabulary, bos: int | None, context: int
-) -> EncodedQuestions:
-    """Encode questions; raises ValueError for one that takes more tokens than a model's context, saying where it is."""
-    try:
-        encoded = encode_questions(questions, vocabulary, bos)
-    except ValueError as error:
-        raise ValueError(f'{where}: {error}') from None
-    lengths = encoded.prompt_lengths + encoded.answer_lengths
-    longest = int(lengths.argmax())
-    if lengths[longest] - 1 > context:
-        raise ValueError(
-            f'{where}: question {questions[longest].id!r} takes {lengths[longest]} tokens, '
-            f'{encoded.answer_lengths[longest]} of them its answer, and the model was trained on {context} at once; '
-            'leave it out'
-        )
-    return encoded
 
 
 def takes(questions: Sequence[Question], vocabulary: Vocabulary, bos: int | None) -> list[int]:

@@ -20,30 +20,9 @@ from t2jax.posttraining.jobs import before
 from t2jax.posttraining.settings import spell
 from t2jax.training.jobs import Job
 
-JOB_COLUMNS = (
-    'run',
-    'params',
-    'tokens',
-    'task',
-    'stage',
-    'learning_rate',
-    'validation_nll_before',
-    'validation_nll',
-    'text_loss_before',
-    'text_loss',
-    'chosen',
-)
-CURVE_COLUMNS = (
-    'run',
-    'params',
-    'tokens',
-    'task',
-    'stage',
-    'learning_rate',
-    'epoch',
-    'training_loss',
-    'validation_nll',
-)
+ABOUT = ('run', 'params', 'tokens', 'task', 'stage', 'learning_rate')
+JOB_COLUMNS = (*ABOUT, 'validation_nll_before', 'validation_nll', 'text_loss_before', 'text_loss', 'chosen')
+CURVE_COLUMNS = (*ABOUT, 'epoch', 'training_loss', 'validation_nll')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +38,7 @@ class Outcome:
 
     @property
     def about(self) -> tuple[Any, ...]:
-        """Return run, params, tokens, task, stage and learning rate, as tables name them."""
+        """Return the values of ABOUT."""
         run = self.job.run
         params, tokens = costs.count_params(run.model), run.start.tokens
         spelled = '' if tokens is None else f'{tokens:.0f}'
