@@ -5,7 +5,8 @@
 Steps of batch 8, rows of 24 tokens, of the mini study's sizes: 24 models one after another, by the program that trains
 one, and all in one program. Both are run once to compile, then timed; their params have to agree.
 
-RESULT
+Two CPU cores, 2026-11-25, quiet: 1.18, 1.26, 1.18, 1.34, 1.07 and 1.13 times as fast together, from N = 3,176 (0.62 against
+0.53 ms a step and model) to N = 87,024 (2.6 against 2.3 ms). No accelerator was at hand, where more is to be had.
 """
 
 import dataclasses
@@ -28,7 +29,9 @@ from t2jax.training.recipe import make_schedule
 from t2jax.training.step import make_begin, make_train_steps
 
 MODELS, STEPS, BATCH, LENGTH = 24, 64, 8, 24
-RECIPE = dataclasses.replace(recipe.MINI, batch_sequences=BATCH, sequence_length=LENGTH, decay='constant')
+# at a higher rate, on words drawn at random, rounding grows by itself to differences that say nothing
+CHANGES = {'learning_rate': 1e-4, 'reference_width': 0, 'decay': 'constant'}
+RECIPE = dataclasses.replace(recipe.MINI, batch_sequences=BATCH, sequence_length=LENGTH, **CHANGES)
 
 
 def main() -> None:
@@ -61,7 +64,7 @@ def measure(model: ModelConfig, mesh: jax.sharding.Mesh) -> tuple[float, float]:
 
     (one_by_one, alone), (all_at_once, beside) = timed(apart), timed(side_by_side)
     gaps = jax.tree.map(lambda x, y: float(jnp.abs(x - y).max()), one_by_one, all_at_once)
-    assert max(jax.tree.leaves(gaps)) < 5e-3, gaps
+    assert max(jax.tree.leaves(gaps)) < 1e-3, max(jax.tree.leaves(gaps))
     return alone, beside
 
 

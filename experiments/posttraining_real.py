@@ -8,7 +8,13 @@ OpenBookQA and SciQ as JSON lines, named as below (of SciQ, questions and answer
 finetune` does the rest, at the paper's rate and a higher one, into out/posttraining_real, with each task's curves as
 curves.png. Questions that are in two of the files, and those longer than the model's 128 tokens, are left out.
 
-RESULT
+Two CPU cores, 2026-11-25, half an hour beside other work; 2,196, 4,931 and 11,663 training questions. Mean NLL of the
+test's answers in nats, before, and after six epochs at the rate chosen: 1e-3, but for SFT on OpenBookQA 2e-5, the
+paper's, which elsewhere leaves validation at 1.1 to 1.4 times the NLL of 1e-3.
+
+    ARC-Easy    49.43   FT 29.17   SFT 33.17      pass@1 8.9e-7   FT 3.5e-4   SFT 5.1e-4
+    OpenBookQA  42.56   FT 30.40   SFT 33.56      pass@1 2.7e-5   FT 3.2e-4   SFT 8.9e-5
+    SciQ        32.22   FT 13.73   SFT 15.46      pass@1 6.8e-6   FT 1.4e-3   SFT 3.7e-3
 """
 
 import subprocess
