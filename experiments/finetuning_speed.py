@@ -5,8 +5,8 @@
 Steps of batch 8, rows of 24 tokens, of the mini study's sizes: 24 models one after another, by the program that trains
 one, and all in one program. Both are run once to compile, then timed; their params have to agree.
 
-Two CPU cores, 2026-11-25, quiet: 1.18, 1.26, 1.18, 1.34, 1.07 and 1.13 times as fast together, from N = 3,176 (0.62 against
-0.53 ms a step and model) to N = 87,024 (2.6 against 2.3 ms). No accelerator was at hand, where more is to be had.
+Two CPU cores, 2026-11-25, quiet: 1.18, 1.26, 1.18, 1.34, 1.07 and 1.13 times as fast together, from N = 3,176 (0.62
+against 0.53 ms a step and model) to N = 87,024 (2.6 against 2.3 ms). No accelerator was at hand.
 """
 
 import dataclasses

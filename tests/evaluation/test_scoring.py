@@ -155,7 +155,7 @@ BAD = [
     ('{"id": "a", "prompt": "1"}', 'bad.jsonl line 1 is not a JSON object with id, prompt and answer'),
     ('{"id": "a", "prompt": "1", "answer": " 2"}\n' * 2, "bad.jsonl line 2 repeats the id 'a'"),
     ('{"id": "a", "prompt": "1 x", "answer": " 2"}', "question 'a': word 'x' is not in the vocabulary"),
-    (json.dumps({'id': 'a', 'prompt': '1 ' * 20, 'answer': ' 2'}), "question 'a' takes 22 tokens, 1 of them its answer"),
+    (json.dumps({'id': 'a', 'prompt': '1 ' * 20, 'answer': ' 2'}), "question 'a' takes 22 tokens, 1 of"),
 ]
 
 
