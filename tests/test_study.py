@@ -199,6 +199,21 @@ def test_a_study_gains_post_training(fine_tuned, tmp_path):
     assert nll == pytest.approx([float(line.split(',')[1]) for line in one.read_text().splitlines()[1:]], rel=1e-5)
 
 
+def test_other_post_training_is_refused_before_anything_is_written(fine_tuned, finished, taught, tmp_path):
+    study = (fine_tuned / 'study.json').read_bytes()
+    done = t2jax('posttrain', taught, '--workdir', fine_tuned, '--posttraining.tuning.seed', 1, check=2)
+    assert 'posttraining holds another config (tuning.seed: 0 -> 1)' in done.stderr
+    assert (fine_tuned / 'study.json').read_bytes() == study
+    t2jax(
+        'posttrain', taught, '--workdir', fine_tuned, '--posttraining.tuning.steps-per-dispatch', 8
+    )  # changes nothing
+    shutil.copytree(finished[1], tmp_path / 'tiny')
+    (tmp_path / 'tiny' / 'runs' / 'd8-2.0e09' / 'evaluation' / 'spatial.csv').unlink()
+    done = t2jax('posttrain', taught, '--workdir', tmp_path / 'tiny', check=2)
+    assert 'run d8-2.0e09 in' in done.stderr and '`t2jax evaluate` does it' in done.stderr
+    assert not (tmp_path / 'tiny' / 'posttraining').exists()
+
+
 @pytest.mark.slow
 def test_fine_tuning_goes_on_after_a_kill(finished, taught, fine_tuned, tmp_path):
     shutil.copytree(finished[1], tmp_path / 'tiny')

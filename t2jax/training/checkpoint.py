@@ -131,8 +131,14 @@ class CheckpointFolder:
         """Open a folder, and clear away what a killed writer left unfinished."""
         self.folder = _absolute(folder)
         policies = [LatestN(keep.keep_last)] + ([EveryNSteps(keep.keep_every)] if keep.keep_every else [])
+        # made in the background, they are waited for under a number that all threads share: two runs that save at once
+        # may then wait for one another, five minutes long
+        at_once = ocp.options.AsyncOptions(create_directories_asynchronously=False)
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=AnyPreservationPolicy(policies), cleanup_tmp_directories=True, save_root_metadata=False
+            preservation_policy=AnyPreservationPolicy(policies),
+            cleanup_tmp_directories=True,
+            save_root_metadata=False,
+            async_options=at_once,
         )
         self._manager = _Manager(self.folder, options=options)
 

@@ -22,7 +22,6 @@ FOLDER may be in a bucket, gs://BUCKET/..., given as an etils.epath.Path; severa
 
 import contextlib
 import dataclasses
-import threading
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -182,16 +181,11 @@ def _resume(members: Sequence[_Member], mesh: Mesh, opened: contextlib.ExitStack
 
 
 def _save(members: Sequence[_Member], step: int, state: TrainState) -> None:
-    if not members[1:]:
-        members[0].saved.save(step, state, members[0].position.at(step))
-        return
-    with _SAVING_MANY:
-        for member, part in zip(members, split(state, len(members))):
-            member.saved.save(step, part, member.position.at(step))
+    """Save one in the background, several one after another: each writer has a dozen threads."""
+    for member, part in zip(members, split(state, len(members))):
+        member.saved.save(step, part, member.position.at(step))
+        if members[1:]:
             member.saved.wait()
-
-
-_SAVING_MANY = threading.Lock()  # a dozen of orbax's background writers in a process may wait for one another forever
 
 
 def _parts(dispatch: Dispatch, count: int) -> list[Dispatch]:
