@@ -26,7 +26,7 @@ from configs import ladder, layouts, recipe  # noqa: E402
 from t2jax.config import write_text  # noqa: E402
 from t2jax.preflight import compile_decode, compile_train  # noqa: E402
 from t2jax.slices import parse_slice  # noqa: E402
-from t2jax.training.loop import RunConfig  # noqa: E402
+from t2jax.training.runs import RunConfig  # noqa: E402
 
 TABLE, ROWS = Path('experiments/preflight.md'), Path('out/preflight.jsonl')
 LARGER = (('v5e:16x16', 1), ('v5e:4x4', 2), ('v4:2x2x4', 1), ('v5p:2x2x4', 1), ('v6e:4x4', 1), ('v6e:8x8', 1))

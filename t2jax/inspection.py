@@ -8,8 +8,8 @@ from t2jax.config import override
 from t2jax.pretraining import Grid, adapt
 from t2jax.slices import Slice
 from t2jax.study_config import StudyConfig
-from t2jax.training.loop import RunConfig
 from t2jax.training.recipe import make_schedule
+from t2jax.training.runs import RunConfig
 
 
 def summarize(experiment: Grid | StudyConfig, flags: Sequence[str], tpu: Slice, mfu: float) -> list[dict[str, Any]]:

@@ -22,8 +22,8 @@ from t2jax.models import transformer
 from t2jax.models.config import ModelConfig
 from t2jax.models.execution import choose_kernel
 from t2jax.slices import parse_slice, topology_devices
-from t2jax.training.loop import RunConfig
 from t2jax.training.recipe import Recipe
+from t2jax.training.runs import RunConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 WHY = 'libtpu is not installed; `pip install .[tpu]` brings it, for compiling no TPU is needed'

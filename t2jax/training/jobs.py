@@ -52,7 +52,9 @@ def split(state: TrainState, count: int) -> list[TrainState]:
 
 
 def begin(job: Job, mesh: Mesh) -> TrainState:
-    """Make the state of step 0."""
+    """Make the state of step 0; raises ValueError for a run that starts from params which nobody gives."""
+    if job.run.start and job.load is None:
+        raise ValueError(f'run {job.run.name} starts from the params of {job.run.start.run}; give what loads them')
     make = _begin if job.load else _init
     return make(job.run.model, unrated(job.run.recipe), mesh)(job.load() if job.load else job.run.key())
 

@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 import jax
@@ -96,7 +95,7 @@ class Metrics:
         if self._bucket and self._writes:
             write_text(self._path, ''.join(self._lines))
 
-    def _record(self, dispatch: Dispatch | None, more: Mapping[str, float] = MappingProxyType({})) -> int:
+    def _record(self, dispatch: Dispatch | None, more: Mapping[str, float] | None = None) -> int:
         """Raises FloatingPointError naming the steps whose loss is not finite or far above the recent ones."""
         if dispatch is None:
             return 0
@@ -118,7 +117,7 @@ class Metrics:
         }
         if facts.peak_flops:
             row['mfu'] = float(f'{steps * facts.step_flops / seconds / facts.peak_flops:.4g}')
-        row |= more
+        row |= more or {}
         self.seconds, self.loss = self.seconds + row['seconds'], row['loss']
         self._recent.append(row['loss'])
         self._write(row)

@@ -120,6 +120,8 @@ def test_what_cannot_go_together_is_refused(make_jobs, tmp_path, mesh):
     odd = jobs[2]._replace(run=dataclasses.replace(jobs[2].run, tokens=64 * 6))
     with pytest.raises(ValueError, match='runs r0 and r2 cannot be trained together; they may differ in their texts'):
         train_jobs([*jobs[:2], odd], mesh, watch=QUIET)
+    with pytest.raises(ValueError, match='run r0 starts from the params of d16; give what loads them'):
+        train_jobs([jobs[0]._replace(load=None, folder=tmp_path.parent / 'no-params')], mesh, watch=QUIET)
     with pytest.raises(ValueError, match='3 runs are to be trained together on 2 devices'):
         train_jobs(jobs, make_mesh(jax.devices()[:2]), watch=QUIET)
     assert not list(tmp_path.iterdir())
