@@ -13,6 +13,7 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.11',
     packages=find_packages(include=['t2jax', 't2jax.*']),
+    package_data={'t2jax.plotting': ['assets/*']},  # of the report's page
     install_requires=[
         'jax>=0.10',
         'flax>=0.12',
@@ -44,6 +45,7 @@ setup(
             'pytest>=8',
             'hypothesis>=6.100',
             'ruff>=0.8',
+            'selenium>=4.20',  # the report's page in a real browser
             'torch==2.13.0',
             'transformers>=5',
             'lm_eval[hf]>=0.4.13',

@@ -4,6 +4,8 @@
     t2jax inspect experiments/paper.py
     t2jax compile experiments/paper.py --run 901M@2.56e19 --topology v5e:16x16
     t2jax train experiments/paper.py --run 901M@2.56e19 --distributed
+    t2jax score out/paper/runs/* --task lambada:FILE --task sciq:FILE ... --out out/paper/scores
+    t2jax study experiments/paper.py
 
 Sizes, budgets and which runs are overtrained: configs/grid.py; Porian et al.'s recipe (arXiv 2406.19146): 256 sequences
 of 2048 tokens, GPT-NeoX's vocabulary padded to 50,432. The longest run reads 115e9 tokens (37M@2.56e19).

@@ -19,6 +19,7 @@ from t2jax import distributed
 from t2jax.config import override
 from t2jax.data.feed import Feed
 from t2jax.data.shards import Shards, open_shards
+from t2jax.laws.settings import LawSettings
 from t2jax.mesh import Layout, make_mesh
 from t2jax.models.config import ModelConfig
 from t2jax.training import loop
@@ -51,6 +52,9 @@ class Grid:
     runs: tuple[Cell, ...]
     slice: str = 'v5e:4x4'  # what the layouts are meant for
     checkpoints: Checkpoints = Checkpoints()
+    # for the stages of a study that follow, once the runs are trained and scored (`t2jax score`)
+    inference_flops: float = 2e9  # C_inf of the allocation, FLOPs per served token (T2, figures 3 and 4)
+    laws: LawSettings = LawSettings(overtrained_from=100.0)
 
     def __post_init__(self) -> None:
         names = [run.name for run in self.runs]

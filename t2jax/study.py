@@ -1,5 +1,7 @@
 """A study: the stages in order, each from files to files, each resumable.
 
+Of a StudyConfig, which trains its runs; a Ladder or a Grid, whose runs come from elsewhere, has some of them:
+
 data      world -> WORKDIR/data: token shards, vocabulary, questions, a page of text to read, contamination.json
 train     -> WORKDIR/runs/<run>: config, metrics, checkpoint; small runs side by side, one a device
 evaluate  -> WORKDIR/runs/<run>/evaluation/<task>.csv, then WORKDIR/questions.csv, observations.csv and losses.csv
@@ -9,12 +11,11 @@ report    -> WORKDIR/report/index.html
 """
 
 import dataclasses
-import hashlib
 import itertools
-import json
+import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +30,14 @@ from t2jax.data.feed import Feed
 from t2jax.data.shards import MANIFEST, open_shards, write_shards
 from t2jax.evaluation import contamination, runner
 from t2jax.evaluation.questions import Found
-from t2jax.laws import observations
-from t2jax.laws.checkpoints import allocation_rows
-from t2jax.laws.fit import fit_law
-from t2jax.laws.forms import PAPER_LAWS
-from t2jax.laws.record import VERSION, Fit, fit_to_dict, save_fit
-from t2jax.laws.scores import score, split
+from t2jax.fitting import fit_laws
+from t2jax.ladder import Ladder, tabulate, tabulate_scores
 from t2jax.laws.tables import read_observations, write_observations
+from t2jax.laws.workdir import shorten
 from t2jax.mesh import make_mesh
 from t2jax.models.config import ModelConfig
 from t2jax.posttraining import stage
+from t2jax.pretraining import Grid
 from t2jax.study_config import StudyConfig
 from t2jax.tasks.boundaries import encode_questions
 from t2jax.tasks.questions import Question, read_questions, write_questions
@@ -47,34 +46,59 @@ from t2jax.training.metrics import Watch
 from t2jax.training.runs import RunConfig, is_finished, load_params
 
 STAGES = ('data', 'train', 'evaluate', 'posttrain', 'fit', 'report')
+Stage = Callable[[Any, Path, bool], None]
 WATCH = Watch(tensorboard=False)  # whose writer would take longer than a small run
 SHARD_TOKENS = 2**22
 HELD_OUT_TOKENS = 2**16  # of text that no run is trained on, for the loss
 NGRAM = 13  # tokens in a row that count as a part of a question; the world's questions are about as long
 
 
-def run_stages(study: StudyConfig, workdir: Path, stages: tuple[str, ...], quiet: bool = False) -> None:
-    """Run stages in order; what is already there is kept.
+def run_stages(
+    study: StudyConfig | Ladder | Grid, workdir: Path, stages: Sequence[str] = STAGES, quiet: bool = False
+) -> None:
+    """Run those of the stages that a study has, in order; what is already there is kept.
 
-    Raises ValueError or OSError, one sentence each, for a workdir of another study or a stage whose input is missing.
+    Raises ValueError or OSError, one sentence each, for a workdir of another study, a stage that the study does not
+    have (unless all are asked for), or one whose input is missing.
     """
-    stage.check_settings(study, workdir)
+    work = stages_of(study)
+    odd = [name for name in stages if name not in work]
+    if odd and tuple(stages) != STAGES:
+        kind = type(study).__name__
+        raise ValueError(f'a {kind} has no stage {odd[0]!r}; it has {", ".join(work)}')
+    if isinstance(study, StudyConfig):
+        stage.check_settings(study, workdir)
     # the free fields change nothing in what was trained and measured; the fits know which they were made with
-    claim(workdir / 'study.json', study, free=('workdir', 'runs_at_once', 'laws', 'inference_flops', 'posttraining'))
-    work: dict[str, Callable[[StudyConfig, Path, bool], None]] = {
-        'data': make_data,
-        'train': train_runs,
-        'evaluate': evaluate_runs,
-        'posttrain': post_train,
-        'fit': fit_all,
-        'report': draw_report,
-    }
-    for name in STAGES:
+    claim(workdir / 'study.json', study, free=_FREE[type(study)])
+    for name in work:
         if name in stages:
             started = time.perf_counter()
             work[name](study, workdir, quiet)
             if name != 'report':  # which shows the record, and so has to come after it
                 provenance.record(workdir, name, time.perf_counter() - started)
+
+
+_FREE: dict[type, tuple[str, ...]] = {
+    StudyConfig: ('workdir', 'runs_at_once', 'laws', 'inference_flops', 'posttraining'),
+    Ladder: ('workdir', 'laws', 'inference_flops', 'k', 'estimator', 'seed'),
+    Grid: ('workdir', 'tokens', 'slice', 'checkpoints', 'laws', 'inference_flops'),
+}
+
+
+def stages_of(study: StudyConfig | Ladder | Grid) -> dict[str, Stage]:
+    """Return the stages that a study has, in order."""
+    ends: dict[str, Stage] = {'fit': fit_laws, 'report': draw_report}
+    if isinstance(study, Ladder):
+        return {'data': lambda study, workdir, quiet: tabulate(study, workdir)} | ends
+    if isinstance(study, Grid):
+        return {'evaluate': lambda study, workdir, quiet: tabulate_scores(workdir)} | ends
+    own: dict[str, Stage] = {
+        'data': make_data,
+        'train': train_runs,
+        'evaluate': evaluate_runs,
+        'posttrain': post_train,
+    }
+    return own | ends | {'fit': fit_all}
 
 
 def make_data(study: StudyConfig, workdir: Path, quiet: bool) -> None:
@@ -129,13 +153,20 @@ def train_runs(study: StudyConfig, workdir: Path, quiet: bool) -> None:
 
 
 def evaluate_runs(study: StudyConfig, workdir: Path, quiet: bool) -> None:
-    """Measure every trained run on every task, and tabulate all of them."""
+    """Measure every trained run on every task, and tabulate all of them; runs not trained yet are named."""
     tasks, settings, text_BT = load_tasks(study, workdir), study.evaluation, _held_out_text(study, workdir)
-    runs = study.run_configs()
+    every = study.run_configs()
+    runs = [run for run in every if is_finished(run, workdir / 'runs' / run.name)]
+    if not runs:
+        raise FileNotFoundError(f'no run of {workdir} is trained yet; `t2jax train` trains them')
+    if len(runs) < len(every):
+        names = [run.name for run in every if run not in runs]
+        print(f'{len(names)} of {len(every)} runs are not trained yet: {shorten(names)}', file=sys.stderr)
     folders = {run.name: workdir / 'runs' / run.name / 'evaluation' for run in runs}
     missing = [run for run in runs if not runner.is_evaluated(folders[run.name], tasks)]
     tables = workdir / 'observations.csv', workdir / 'losses.csv', workdir / 'questions.csv'
-    if not missing and all(path.exists() for path in tables):
+    tabulated = all(path.exists() for path in tables) and set(read_observations(tables[1]).run.tolist()) == set(folders)
+    if tabulated and not missing:
         return
     for path in tables:  # a table stands for finished evaluations: a kill from here on leaves none, not an old one
         path.unlink(missing_ok=True)
@@ -175,40 +206,6 @@ def fit_all(study: StudyConfig, workdir: Path, quiet: bool) -> None:
     tables = stage.tables_of(study).values()
     if study.posttraining.tasks and all((workdir / 'posttraining' / name).exists() for name in tables):
         stage.fit_stages(study, workdir, quiet)
-
-
-def fit_laws(study: StudyConfig, workdir: Path, quiet: bool) -> None:
-    """Fit every law to the macro average and to each task, test it on held-out runs, and allocate every budget."""
-    paths = workdir / 'observations.csv', workdir / 'losses.csv'
-    table, losses = (read_observations(path) for path in paths)
-    made_from = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
-    made_from |= {'laws': dataclasses.asdict(study.laws), 'inference_flops': study.inference_flops}
-    made_from['version'] = VERSION
-    fitted = all(_made_from(workdir / 'fits' / f'{law.name}.json') == made_from for law in PAPER_LAWS)
-    if fitted and (workdir / 'allocation.json').exists():
-        return
-    by_task = {'text': losses, 'macro': observations.macro_average(table)}
-    by_task |= {str(t): observations.where(table, table.task == t) for t in dict.fromkeys(table.task.tolist())}
-    main_fits, extras = {}, {}
-    with tqdm(total=len(PAPER_LAWS) * len(by_task), unit='fit', desc='fit', disable=quiet) as bar:
-        for law in PAPER_LAWS:
-            fits, held_out = {}, {}
-            for task, rows in by_task.items():
-                if law.single_pass or task != 'text':
-                    fits[task] = _fit(law, rows, study)
-                    held_out |= _held_out(law, task, rows, study)
-                bar.update(1)
-            # Chinchilla's law is about the loss on text, T2's two about the mean over tasks
-            main_fits[law.name] = fits.pop('text' if law.single_pass else 'macro')
-            extras[law.name] = {
-                'by_task': {task: fit_to_dict(fit) for task, fit in fits.items()},
-                'held_out': held_out,
-                'made_from': made_from,
-            }
-    rows = allocation_rows(main_fits, by_task['macro'], losses, study.inference_flops)
-    write_json(workdir / 'allocation.json', rows)
-    for name, fit in main_fits.items():  # last, since fits made from these tables say that the stage is done
-        save_fit(workdir / 'fits' / f'{name}.json', fit, extras[name])
 
 
 def draw_report(study: StudyConfig, workdir: Path, quiet: bool) -> None:
@@ -264,28 +261,3 @@ def _locked(update: Callable[[float], Any]) -> Callable[[float], None]:
             update(amount)
 
     return add
-
-
-def _fit(law: Any, rows: observations.Observations, study: StudyConfig) -> Fit:
-    settings = study.laws
-    return fit_law(law, rows, objective=settings.objective, starts=settings.starts, seed=study.seed)
-
-
-def _held_out(law: Any, task: str, rows: observations.Observations, study: StudyConfig) -> dict[str, Any]:
-    """Test a law on the overtrained runs; nothing where all runs, or none, are overtrained."""
-    overtrained = rows.tokens / rows.params > study.laws.overtrained_from
-    if overtrained.all() or not overtrained.any():
-        return {}
-    near, over = split(rows, study.laws.overtrained_from)
-    # weighed 0 instead of left out: of one shape with the fit to all rows, and so of one executable
-    fit = _fit(law, dataclasses.replace(rows, weight=rows.weight * ~overtrained), study)
-    return {task: {'fit': fit_to_dict(fit), 'scores': dataclasses.asdict(score(fit, near, over))}}
-
-
-def _made_from(path: Path) -> Mapping[str, Any] | None:
-    if not path.exists():
-        return None
-    try:
-        return json.loads(path.read_text(encoding='utf-8')).get('made_from')
-    except ValueError:
-        return None

@@ -5,7 +5,7 @@ import dataclasses
 from t2jax import costs
 from t2jax.data.world import World
 from t2jax.evaluation import runner
-from t2jax.laws.search import OBJECTIVES
+from t2jax.laws.settings import LawSettings
 from t2jax.mesh import Layout
 from t2jax.models.config import ModelConfig
 from t2jax.posttraining.settings import FineTuning
@@ -22,21 +22,6 @@ class GridRun:
     name: str
     model: ModelConfig
     tokens: float
-
-
-@dataclasses.dataclass(frozen=True)
-class LawSettings:
-    """How laws are fitted and tested."""
-
-    objective: str = 'sse'
-    starts: int = 500
-    overtrained_from: float = 300.0  # tokens per parameter; runs beyond are held out to test extrapolation
-
-    def __post_init__(self) -> None:
-        if self.objective not in OBJECTIVES:
-            raise ValueError(f'laws.objective is {self.objective!r}; use {" or ".join(OBJECTIVES)}')
-        if self.starts < 1:
-            raise ValueError(f'laws.starts is {self.starts}; it has to be at least 1')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ os.environ.setdefault('MPLBACKEND', 'Agg')
 
 import jax
 import pytest
+from browser import browser  # noqa: F401 a fixture
 from hypothesis import settings
 
 from t2jax.mesh import make_mesh

@@ -20,7 +20,8 @@ from dataclasses import replace
 from t2jax.data.world import World
 from t2jax.evaluation.runner import Evaluation
 from t2jax.models.config import ModelConfig
-from t2jax.study_config import LawSettings, StudyConfig
+from t2jax.laws.settings import LawSettings
+from t2jax.study_config import StudyConfig
 
 WORLD = World(questions_per_task=16)
 MODELS = [ModelConfig(len(WORLD.vocabulary()), d, 1, 2, 8, unroll_layers=True) for d in (8, 12, 16)]
@@ -32,7 +33,7 @@ STUDY = StudyConfig(
     runs=grid.isoflop(MODELS, (2e9, 4e9, 8e9)),
     inference_flops=4e4,
     evaluation=Evaluation(samples=8, k=(1, 2, 4, 8, 16)),
-    laws=LawSettings(starts=16, overtrained_from=120.0),
+    laws=LawSettings(starts=16, overtrained_from=120.0, refits=4),
 )
 '''
 
@@ -190,7 +191,9 @@ def test_a_study_gains_post_training(fine_tuned, tmp_path):
     assert {(row['stage'], row['task']) for row in stages['rows']} == {
         (stage, task) for stage in ('base', 'ft', 'sft') for task in ('arithmetic', 'spatial', 'macro')
     }
-    assert 'After fine-tuning' in (report / 'index.html').read_text() and (report / 'post_training.png').exists()
+    assert (
+        'After fine-tuning' in (report / 'index.html').read_text() and (report / 'figure_5_post_training.png').exists()
+    )
     one = next(folder.glob('runs/*.spatial.*/evaluation/spatial.csv'))
     run = one.parents[1]
     t2jax('score', run, '--task', 'spatial', '--out', tmp_path)  # a run like any other, with the study's words

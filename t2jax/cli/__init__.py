@@ -80,8 +80,16 @@ def _describe_studies(add: Add) -> None:
         sub.add_argument('--workdir', type=kind, help="where everything goes (default: the experiment's)")
         if name == 'train':
             pretraining.describe(add, sub)
-    sub = add('report', studies.run_report, 'draw the report of a study again')
-    sub.add_argument('workdir', type=Path)
+        if name == 'study':
+            what = 'run this stage only (again for more): data, train, evaluate, posttrain, fit or report'
+            sub.add_argument('--stage', action='append', choices=studies.STAGES_OF['study'], help=what)
+    sub = add('report', studies.run_report, 'draw the report of a study again; or fit and report a table of results')
+    sub.add_argument('source', type=Path, help='workdir of a study, or a table: CSV or Parquet')
+    group = sub.add_argument_group('a table')
+    group.add_argument('--inference-flops', type=float, help='budget of all samples per served token, 2 N k')
+    group.add_argument('--losses', type=Path, help='table of losses on text, for Chinchilla (default: NLL at k = 1)')
+    group.add_argument('--overtrained-from', type=float, help='D/N above which runs test the laws (default: 300)')
+    group.add_argument('--workdir', type=Path, help='where everything goes (default: out/TABLE)')
 
 
 def _describe_laws(add: Add) -> None:

@@ -61,7 +61,7 @@ def run_fit(options: argparse.Namespace) -> None:
 
 
 def _fit_study(options: argparse.Namespace) -> None:
-    from t2jax.study import fit_laws
+    from t2jax.fitting import fit_laws
 
     for_tables = ('law', 'objective', 'task', 'k', 'estimator', 'starts', 'seed', 'route', 'bootstrap', 'resample')
     given = [f'--{name}' for name in (*for_tables, 'out', 'plot') if getattr(options, name) is not None]

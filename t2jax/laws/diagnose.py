@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from t2jax.laws.forms import Law
-from t2jax.laws.observations import Observations, training_budgets, where
+from t2jax.laws.observations import Observations, has_profiles, training_budgets, where
 
 _SAME = 1.02  # values this close count as one: whole batches of tokens leave runs a percent apart
 
@@ -49,19 +49,19 @@ def _without_bracket(law: Law, rows: Observations) -> dict[str, list[float]]:
     """
     rows = where(rows, rows.k == rows.k.min())
     values = getattr(rows, law.target) * (1 if law.target == 'nll' else -1)
-    budgets = training_budgets(rows.train_flops)
     found: dict[str, list[float]] = {'smallest': [], 'largest': []}
-    in_profiles = 0
+    if not has_profiles(rows.params, rows.train_flops):
+        return found
+    budgets = training_budgets(rows.train_flops)
     for budget in np.unique(budgets):
         mine = budgets == budget
         sizes = rows.params[mine]
         if len(np.unique(sizes)) >= 3:
-            in_profiles += int(mine.sum())
             best = sizes[np.argmin(values[mine])]
             for side, end in (('smallest', sizes.min()), ('largest', sizes.max())):
                 if best == end:
                     found[side].append(float(budget))
-    return found if in_profiles > len(rows) / 2 else {}
+    return found
 
 
 def condition(matrix: np.ndarray) -> float:

@@ -119,6 +119,7 @@ class Best:
     share_at_best: float
     gradient_norm: float
     condition_number: float
+    converged: bool
     warnings: tuple[str, ...]
 
 
@@ -232,13 +233,14 @@ def solve(problem: FitProblem, starts: np.ndarray, route: str = 'projected') -> 
             best = jax.tree.map(np.asarray, point_at(law, problem.objective, data, z, *box))
     # a value this small is all rounding: data without noise are met exactly at each of them
     rounding = 1e-18 * np.sum(weight * (target**2 if problem.objective == 'sse' else HUBER_DELTA))
-    at_best = int(np.sum(values <= best.value * (1 + 1e-6) + rounding))
+    reached = values <= best.value * (1 + 1e-6) + rounding
+    at_best, converged = int(reached.sum()), bool(done[at] or done[reached].any())
     warnings = list(_bound_warnings(problem, best.z))
     free = np.diag(best.matrix) > 0
     number = condition(best.matrix[np.ix_(free, free)])
     if number > 1e5:
         warnings.append(f'the data do not determine every parameter of {law.name}: others fit as well')
-    if not done[at]:
+    if not converged:
         warnings.append(f'the best search for {law.name} had not converged when its steps ran out')
     if at_best <= 1 < len(starts):
         warnings.append(f'only one of {len(starts)} starts for {law.name} reached the best: a better may exist')
@@ -252,6 +254,7 @@ def solve(problem: FitProblem, starts: np.ndarray, route: str = 'projected') -> 
         share_at_best=max(at_best, 1) / len(starts),
         gradient_norm=float(np.linalg.norm(best.gradient)),
         condition_number=number,
+        converged=converged,
         warnings=tuple(warnings),
     )
 
@@ -274,4 +277,6 @@ def _fit_accuracy(rows: Observations, objective: str, starts: int, seed: int, ro
     predicted = CHINCHILLA.predict(loss.parameters, rows.params, rows.tokens, rows.k, np)
     second = pose(ACCURACY_OF_LOSS, objective, replace(rows, params=predicted))
     best = solve(second, accuracy_starts(second.rows, seed))
-    return replace(best, parameters=loss.parameters | best.parameters, warnings=loss.warnings + best.warnings)
+    both = loss.converged and best.converged
+    parameters, warnings = loss.parameters | best.parameters, loss.warnings + best.warnings
+    return replace(best, parameters=parameters, converged=both, warnings=warnings)

@@ -3,12 +3,13 @@
 Losses are in nats per token of held-out text, at k = 1.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from t2jax.laws.observations import Observations
-from t2jax.laws.questions import Questions
+from t2jax.laws.questions import Questions, read_any
 from t2jax.laws.tables import Table, keep_rows, read_numbers, read_table
 
 
@@ -75,6 +76,16 @@ def read_pythia(path: str | Path, benchmark: str) -> Questions:
         n_samples=read_numbers(table, 'num_samples'),
         n_correct=read_numbers(table, 'num_correct'),
     )
+
+
+READERS: dict[str, Callable[..., Observations | Questions]] = {
+    'table': read_any,
+    'porian': read_porian,
+    'gadre': read_gadre,
+    'epoch': read_epoch,
+    'grid': read_grid,
+    'pythia': read_pythia,
+}
 
 
 def _losses(table: Table, params: str, tokens: str, loss: str, run: list[str] | None, task: str) -> Observations:

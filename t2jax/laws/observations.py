@@ -17,6 +17,9 @@ MEASURES = {
 }
 
 
+SAME_BUDGET = 1.02  # whole batches leave the runs of one training budget apart by a fraction of a percent
+
+
 @dataclass(frozen=True)
 class Observations:
     """Columns of equal length: `run`, `task` and `measure` are strings, the rest float64, nan where not measured.
@@ -143,17 +146,32 @@ def value_at_k(observations: Observations, run: str, k: float, column: str) -> f
     return float(values[right - 1] ** (1 - share) * values[right] ** share)
 
 
-def training_budgets(train_flops: np.ndarray) -> np.ndarray:
-    """Give each row the budget of its run: the median of the training FLOPs within 2 % of each other.
+def has_profiles(params: np.ndarray, train_flops: np.ndarray) -> bool:
+    """Tell whether most runs share a training budget with two other sizes: a design by isoFLOP profiles."""
+    budgets = training_budgets(train_flops)
+    sizes = {budget: len(np.unique(params[budgets == budget])) for budget in np.unique(budgets)}
+    return bool(np.mean([sizes[budget] >= 3 for budget in budgets]) > 0.5) if len(budgets) else False
 
-    Whole batches leave the runs of one budget apart by a fraction of a percent.
+
+def profile_budgets(params: np.ndarray, train_flops: np.ndarray) -> list[float]:
+    """List the training budgets to allocate: those of the profiles; of other runs five, evenly in log.
+
+    Those five span the upper three quarters of the runs: ladders of checkpoints begin at next to nothing.
     """
+    if has_profiles(params, train_flops):
+        return np.unique(training_budgets(train_flops)).tolist()
+    spread = np.geomspace(np.quantile(train_flops, 0.25), train_flops.max(), 5)
+    return sorted({float(f'{budget:.1e}') for budget in spread})
+
+
+def training_budgets(train_flops: np.ndarray) -> np.ndarray:
+    """Give each row the budget of its run: the median of the training FLOPs within 2 % of each other."""
     budgets = np.empty(len(train_flops))
     order = np.argsort(train_flops)
     ordered = np.asarray(train_flops)[order]
     start = 0
     while start < len(ordered):
-        stop = int(np.searchsorted(ordered, 1.02 * ordered[start], side='right'))
+        stop = int(np.searchsorted(ordered, SAME_BUDGET * ordered[start], side='right'))
         budgets[order[start:stop]] = np.median(ordered[start:stop])
         start = stop
     return budgets

@@ -5,7 +5,7 @@ Needs numpy alone, so that predicting and planning from a saved fit never import
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,9 @@ class Fit:
     the fitted coordinates (logs of coefficients) that are not at a bound, and `condition_number` that of the
     Jacobian over them, its columns scaled to one length. `measure` says what the nll of the data is (see
     `observations.MEASURES`), `residuals` how far the fit is from them. The ranges, (min, max), and the distinct
-    `sizes` are those of the data. `replicates` are the parameters of bootstrap refits, by name and of equal
-    lengths, `resampled` says of what ('runs', 'questions' or 'both'). `warnings` are sentences.
+    `sizes` are those of the data. `converged` is False where the best search ran out of steps. `replicates` are the
+    parameters of bootstrap refits, by name and of equal lengths, `resampled` says of what ('runs', 'questions' or
+    'both'). `warnings` are sentences.
     """
 
     law: str
@@ -49,8 +50,17 @@ class Fit:
     train_flops_range: tuple[float, float]
     k_range: tuple[float, float]
     warnings: tuple[str, ...] = ()
+    converged: bool = True
     resampled: str = ''
     replicates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    @property
+    def doubt(self) -> str:
+        """Say why the search itself is not to be trusted, in a few words; '' where it is."""
+        if not self.converged:
+            return 'its search had not converged when its steps ran out'
+        lonely = self.starts > 1 and self.share_at_best * self.starts < 1.5
+        return f'only one of its {self.starts} starts reached the best: a better may exist' if lonely else ''
 
     def predict(self, params: np.ndarray, tokens: np.ndarray, k: np.ndarray) -> np.ndarray:
         """Predict the law's target at params N, tokens D and samples k, which broadcast."""
@@ -73,7 +83,8 @@ def fit_from_dict(values: Mapping[str, Any], source: str = 'this fit') -> Fit:
         raise ValueError(f'{source} is not a fit: it has to be a JSON object, not {type(values).__name__}')
     if values.get('version') != VERSION:
         raise ValueError(f'{source} is of version {values.get("version")!r}; this t2jax reads {VERSION}: fit it again')
-    missing = [f.name for f in fields(Fit) if f.name not in values]
+    # a field with a default may be newer than the file
+    missing = [f.name for f in fields(Fit) if f.name not in values and f.default is f.default_factory is MISSING]
     if missing:
         raise ValueError(f'{source} lacks {", ".join(missing)}; fit it again')
     if values['law'] not in LAWS:
@@ -86,9 +97,10 @@ def fit_from_dict(values: Mapping[str, Any], source: str = 'this fit') -> Fit:
         raise ValueError(
             f'{source} has parameters {", ".join(values["parameters"])}; {values["law"]} has {", ".join(expected)}'
         )
-    kept = {f.name: values[f.name] for f in fields(Fit)}
+    kept = {f.name: values[f.name] for f in fields(Fit) if f.name in values}
     try:
-        kept['replicates'] = {name: tuple(map(float, drawn)) for name, drawn in kept['replicates'].items()}
+        drawn = kept.get('replicates', {})
+        kept['replicates'] = {name: tuple(map(float, values)) for name, values in drawn.items()}
     except (AttributeError, TypeError, ValueError):
         raise ValueError(f'{source} is damaged: its replicates have to be numbers by parameter; fit it again') from None
     return Fit(**{name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()})

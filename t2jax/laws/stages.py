@@ -18,9 +18,10 @@ from t2jax.laws.allocation import as_dict, problem_of, warnings_of
 from t2jax.laws.bands import band, optima
 from t2jax.laws.bootstrap import bootstrap
 from t2jax.laws.budgets import Separate
+from t2jax.laws.checkpoints import best_pair
 from t2jax.laws.fit import fit_law
 from t2jax.laws.forms import LAWS, PAPER_LAWS, T2_NLL, T2_NLL_OVERTRAINING
-from t2jax.laws.observations import Observations, macro_average, training_budgets, value_at_k, where
+from t2jax.laws.observations import Observations, macro_average, training_budgets, where
 from t2jax.laws.record import Fit
 from t2jax.laws.scores import score, split
 
@@ -83,7 +84,7 @@ def compare_stages(
             except ValueError as error:
                 raise ValueError(f'stage {stage}, task {task}: {error}') from None
             for row in mine:
-                row['checkpoints'] = _checkpoints(where(part, budgets == row['train_flops']), inference_flops)
+                row['checkpoints'] = best_pair(where(part, budgets == row['train_flops']), inference_flops)
             rows += mine
     return _for_json({'inference_flops': float(inference_flops), 'refits': refits, 'rows': rows, 'terms': terms})
 
@@ -170,28 +171,6 @@ def _test_term(table: Observations, overtrained_from: float, how: Mapping[str, A
             'parameters': term.parameters,
         }
     ]
-
-
-def _checkpoints(trained: Observations, inference_flops: float) -> dict[str, dict[str, Any] | None]:
-    """Choose, of the runs of one budget, Chinchilla's (lowest nll at k = 1), and of those trained longer the best.
-
-    That is the one of the highest pass@k at the samples that the inference budget pays.
-    """
-    runs, once = [], []
-    for run in dict.fromkeys(trained.run.tolist()):
-        i = int(np.argmax(trained.run == run))
-        params, tokens = float(trained.params[i]), float(trained.tokens[i])
-        samples = inference_flops / (2 * params)
-        found = {'run': run, 'params': params, 'tokens': tokens, 'tokens_per_param': tokens / params}
-        values = {name: value_at_k(trained, run, samples, name) for name in ('pass_at_k', 'nll')}
-        runs.append(found | {'samples': samples} | values)
-        once.append(value_at_k(trained, run, 1.0, 'nll'))
-    if not np.isfinite(once).any():
-        return {'chinchilla': None, 'overtrained': None}
-    pick = runs[int(np.argmin(np.where(np.isfinite(once), once, np.inf)))]
-    longer = [run for run in runs if run['tokens_per_param'] > pick['tokens_per_param']]
-    longer = [run for run in longer if np.isfinite(run['pass_at_k'])]
-    return {'chinchilla': pick, 'overtrained': max(longer, key=lambda run: run['pass_at_k'], default=None)}
 
 
 def _for_json(value: Any) -> Any:

@@ -6,10 +6,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from t2jax.laws.forms import LAWS
 from t2jax.laws.observations import Observations, training_budgets, where
-from t2jax.plotting.labels import APPROACH_1, APPROACH_2, human_count, human_percent
-from t2jax.plotting.law_fit import agreement_axes
-from t2jax.plotting.results import Results, pluck
+from t2jax.laws.record import Fit
+from t2jax.plotting.labels import CHINCHILLA, LAW_NAMES, human_count, human_error, task_name
+from t2jax.plotting.law_fit import agreement_axes, perfect_name
+from t2jax.plotting.results import HeldOut, NotDrawn, Results, pluck
 from t2jax.plotting.style import (
     FAINT,
     INK,
@@ -20,98 +22,155 @@ from t2jax.plotting.style import (
     label_ends,
     log_axis,
     new_figure,
+    note_doubts,
     set_ticks,
     share_axis,
 )
 
+# What the pass@k of a table is, by how its column measure says that it was measured.
+COMPUTED = {
+    'likelihood': 'computed from the likelihood',
+    'counts': 'estimated from counts of right samples',
+    'beta-binomial': 'of a beta-binomial fitted to counts',
+    'unknown': 'as measured',
+}
 SAMPLED = {'fmt': 'o', 'ms': 4.5, 'mfc': 'white', 'mew': 1.2, 'elinewidth': 1.2, 'capsize': 2, 'zorder': 3}
 
 
 @house_style
 def extrapolation(results: Results) -> tuple[Figure, list[dict]]:
-    """Draw predicted against measured for both approaches, fitted without the overtrained runs (T2 figure 4).
+    """Draw predicted against measured for the laws fitted without the overtrained runs (T2 figure 4).
 
-    Raises ValueError if the study kept no overtrained run out of a fit.
+    Those are both approaches or, where a study has neither, Chinchilla's law of losses.
     """
-    figure, axes = new_figure(1, 2, height=5.1)
+    laws = [law for law in results.approaches if _main_test(results, law)]
+    laws = laws or [law for law in (CHINCHILLA,) if _main_test(results, law)]
+    if not laws:
+        results.need(*([] if results.fits else [CHINCHILLA]))
+        raise NotDrawn('no run was held out of a fit: none is overtrained, or too few are left without those that are')
+    figure, axes = new_figure(1, len(laws), width=9.0 if len(laws) > 1 else 5.6, height=5.1)
     numbers = []
-    panels = ((APPROACH_1, 'nll', 'Approach 1: NLL'), (APPROACH_2, 'pass_at_k', 'Approach 2: pass@k'))
-    for axis, (law, column, title) in zip(axes[0], panels):
-        if 'macro' not in results.held_out[law]:
-            raise ValueError(f'the extrapolation figure needs a held-out fit of {law}; this study has none')
-        points = _predictions(results, law, column)
-        _scatter(axis, points, column, LAW_COLOURS[law])
-        scores = results.held_out[law]['macro'].scores
-        errors = [human_percent(scores[name]) for name in ('in_sample', 'held_out', 'null_held_out')]
-        note = 'mean error: {} in the fit, {} held out (null {})'.format(*errors)
-        axis.text(0, 1.02, note, transform=axis.transAxes, fontsize=9, color='#444444')
-        axis.set_title(title, color=LAW_COLOURS[law], pad=21)
-        numbers += points
+    for axis, law in zip(axes[0], laws):
+        numbers += _predicted(axis, results, law)
     handles = [axes[0, 0].plot([], [], 'o', mfc=face, mec=INK)[0] for face in (FAINT, 'white')]
     handles += axes[0, 0].plot([], [], color=FAINT, lw=1.0)
-    names = ['run in the fit', 'overtrained run, held out', 'perfect prediction (band: ±10 %)']
+    names = ['in the fit', 'overtrained, held out', perfect_name(numbers).replace('; ', ';\n')]
     key_below(figure, handles, names)
+    note_doubts(figure, [_main_test(results, law).fit for law in laws])
     return figure, numbers
 
 
-def _predictions(results: Results, law: str, column: str) -> list[dict]:
-    macro = results.macro
-    predicted = results.held_out[law]['macro'].fit.predict(macro.params, macro.tokens, macro.k)
-    observed = getattr(macro, column)
-    held_out = results.is_held_out(macro.tokens / macro.params)
-    points = []
-    for at, run in enumerate(macro.run):
-        point = {'law': law, 'run': str(run), 'held_out': bool(held_out[at])}
-        point |= {name: float(getattr(macro, name)[at]) for name in ('params', 'tokens', 'k')}
-        points.append(point | {'observed': float(observed[at]), 'predicted': float(predicted[at])})
+def _main_test(results: Results, law: str) -> HeldOut | None:
+    """Find the test of a law's main fit."""
+    return results.held_out[law].get(results.fits[law].task) if law in results.fits else None
+
+
+def _predicted(axis: Axes, results: Results, law: str) -> list[dict]:
+    """Draw the panel of one law; returns its points, as far as their observation is above 0."""
+    test, column = _main_test(results, law), LAWS[law].target
+    points = _predictions(results, test.fit, column)
+    if not points:
+        raise NotDrawn(f'no run has a {column} above 0 to hold the predictions of {LAW_NAMES[law]} against')
+    low, high = agreement_axes(axis, points, column)
+    size = 5 if len(points) < 400 else 3.5
+    for held_out, face, alpha in ((False, LAW_COLOURS[law], 0.45), (True, 'white', 0.9)):
+        mine = [point for point in points if point['held_out'] == held_out]
+        style = {'ms': size, 'mfc': face, 'mec': LAW_COLOURS[law], 'mew': 0.9, 'alpha': alpha, 'zorder': 2 + held_out}
+        axis.plot(pluck(mine, 'observed'), np.clip(pluck(mine, 'predicted'), low, high), 'o', **style)
+    errors = [_error(test.scores.get(name)) for name in ('in_sample', 'held_out', 'null_held_out')]
+    note = 'mean error: {} in the fit, {} held out (null {})'.format(*errors)
+    axis.text(0, 1.02, note, transform=axis.transAxes, fontsize=8.5, color='#444444')
+    axis.set_title(_title(law, test.fit.task), color=LAW_COLOURS[law], pad=21)
     return points
 
 
-def _scatter(axis: Axes, points: list[dict], column: str, colour: str) -> None:
-    agreement_axes(axis, points, column)
-    size = 5 if len(points) < 400 else 3.5
-    for held_out, face, alpha in ((False, colour, 0.45), (True, 'white', 0.9)):
-        mine = [point for point in points if point['held_out'] == held_out]
-        style = {'ms': size, 'mfc': face, 'mec': colour, 'mew': 0.9, 'alpha': alpha, 'zorder': 2 + held_out}
-        axis.plot(pluck(mine, 'observed'), pluck(mine, 'predicted'), 'o', **style)
+def _title(law: str, task: str) -> str:
+    return (
+        f'{LAW_NAMES[law]}, {"NLL" if task == "macro" else "loss"} on {task_name(task)}'
+        if law == CHINCHILLA
+        else LAW_NAMES[law]
+    )
+
+
+def _error(value: float | None) -> str:
+    return '–' if value is None or not np.isfinite(value) else human_error(value)
+
+
+def _predictions(results: Results, fit: Fit, column: str) -> list[dict]:
+    """Compare a fit with the rows it was made of, and with those kept from it, where these are above 0."""
+    table = results.losses if LAWS[fit.law].single_pass else results.macro
+    # Approach 2 begins with Chinchilla's law of nll at k = 1, and is fitted without the rows there that lack it.
+    usable = np.isfinite(table.nll) | (table.k != 1) | (column == 'nll')
+    table = where(table, usable & (getattr(table, column) > 0))
+    predicted, ratios = fit.predict(table.params, table.tokens, table.k), table.tokens / table.params
+    held_out = ratios > fit.tokens_per_param_range[1] * (1 + 1e-9)
+    points = []
+    for at, run in enumerate(table.run):
+        point = {'law': fit.law, 'run': str(run), 'held_out': bool(held_out[at])}
+        point |= {name: float(getattr(table, name)[at]) for name in ('params', 'tokens', 'k')}
+        point |= {'observed': float(getattr(table, column)[at]), 'predicted': float(predicted[at])}
+        points.append(point | {'relative_error': point['predicted'] / point['observed'] - 1})
+    return points
 
 
 @house_style
 def pass_at_k_curves(results: Results) -> tuple[Figure, list[dict]]:
-    """Draw pass@k against k for three runs of the largest budget, by task: likelihood, samples, intervals."""
+    """Draw pass@k against k for three runs, by task, and what was really sampled of them, with intervals."""
+    everything = results.observations
+    if not (np.isfinite(everything.pass_at_k) | np.isfinite(everything.pass_at_k_sampled)).any():
+        raise NotDrawn('no run has a pass@k: no answer was scored or sampled')
     runs, tasks = three_runs(results), results.tasks
-    chosen = where(results.observations, np.isin(results.observations.run, runs))
+    chosen = where(everything, np.isin(everything.run, runs))
     columns = min(len(tasks), 2 if len(tasks) <= 4 else 4)
     lines = -(-len(tasks) // columns)
-    figure, axes = new_figure(lines, columns, height=0.9 + 2.9 * lines)
+    figure, axes = new_figure(lines, columns, height=0.9 + (2.9 if columns < 3 else 2.4) * lines)
     for axis in axes.flat[len(tasks) :]:
         axis.set_visible(False)
     numbers = []
     for at, (axis, task) in enumerate(zip(axes.flat, tasks)):
         numbers += _task_curves(axis, where(chosen, chosen.task == task), runs)
-        axis.set_title(task)
+        if columns > 2:
+            axis.set_title(task, fontsize=9, pad=9)
+            axis.tick_params(labelsize=8)
+        else:
+            axis.set_title(task)
         if at + columns >= len(tasks):
             axis.set_xlabel('Samples k')
         if at % columns == 0:
             axis.set_ylabel('pass@k')
     handles: list[Any] = axes[0, 0].plot([], [], color=FAINT)
-    handles.append(axes[0, 0].errorbar([], [], yerr=[], color=FAINT, **SAMPLED))
-    key_below(figure, handles, ['computed from the likelihood', 'really sampled, with 95 % interval'])
+    names = [f'{COMPUTED[str(everything.measure[0])]}, named by size N']
+    if np.isfinite(chosen.pass_at_k_sampled).any():
+        handles.append(axes[0, 0].errorbar([], [], yerr=[], color=FAINT, **SAMPLED))
+        names.append('really sampled, with 95 % interval')
+    key_below(figure, handles, names)
     return figure, numbers
 
 
 def three_runs(results: Results) -> list[str]:
-    """Choose the smallest, middle and largest run of the largest budget, sampled ones if there are any."""
-    macro, everything = results.macro, results.observations
-    budgets = training_budgets(macro.train_flops)
-    top = np.unique(macro.run[budgets == budgets.max()])
-    sampled = [run for run in top if np.isfinite(everything.pass_at_k_sampled[everything.run == run]).any()]
-    ordered = sorted(sampled or top, key=lambda run: macro.params[macro.run == run][0])
+    """Choose the smallest, middle and largest run of the largest budget, sampled ones if there are any.
+
+    Of runs that share no budgets the longest trained of each size stand in for those of the largest.
+    """
+    everything = results.observations
+    whole = results.macro if len(results.macro) else everything  # runs that have every task, if there are any
+    runs, first = np.unique(whole.run, return_index=True)
+    params, tokens = whole.params[first], whole.tokens[first]
+    if results.has_profiles:
+        budgets = training_budgets(whole.train_flops[first])
+        top = budgets == budgets.max()
+    else:
+        top = np.array([data == tokens[params == size].max() for size, data in zip(params, tokens)])
+    sampled = np.isin(runs, everything.run[np.isfinite(everything.pass_at_k_sampled)])
+    top = top & sampled if (top & sampled).any() else top
+    ordered = runs[top][np.argsort(params[top], kind='stable')]
     return [str(ordered[at]) for at in sorted({0, len(ordered) // 2, len(ordered) - 1})]
 
 
 def _task_curves(axis: Axes, observations: Observations, runs: list[str]) -> list[dict]:
     numbers, ends = [], []
+    if not len(observations):
+        return numbers
     for run, colour in zip(runs, SIZE_COLOURS):
         mine = where(observations, observations.run == run)
         mine = where(mine, np.argsort(mine.k))
@@ -129,9 +188,9 @@ def _task_curves(axis: Axes, observations: Observations, runs: list[str]) -> lis
             numbers.append(row | {name: float(getattr(mine, name)[at]) for name in names})
     low, high = float(observations.k.min()), float(observations.k.max())
     log_axis(axis, 'x', low / 1.15, max(high, 2 * low) * 1.05, human_count)
-    fours = [4.0**power for power in range(12) if low <= 4.0**power <= high]
-    set_ticks(axis.xaxis, fours, human_count)
-    tops = [observations.pass_at_k, observations.pass_at_k_sampled_high]
-    share_axis(axis, 0.0, float(np.nanmax(np.concatenate(tops))))
-    label_ends(axis, ends, 'N')
+    ticks = [4.0**power for power in range(12) if low <= 4.0**power <= high]
+    set_ticks(axis.xaxis, ticks if len(ticks) < 6 else ticks[::2], human_count)
+    tops = np.concatenate([observations.pass_at_k, observations.pass_at_k_sampled_high])
+    share_axis(axis, 0.0, float(np.nanmax(tops)) if np.isfinite(tops).any() else 1.0)
+    label_ends(axis, ends)
     return numbers

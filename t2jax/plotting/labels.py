@@ -12,7 +12,7 @@ RIVAL_NAMES = {
     'log-bilinear': 'Log-bilinear (pass@k)',
 }
 TARGET_NAMES = {'nll': 'NLL (nats)', 'pass_at_k': 'pass@k'}
-TASK_NAMES = {'text': 'held-out text', 'macro': 'mean over tasks'}
+TASK_NAMES = {'text': 'held-out text', 'macro': 'mean over tasks', 'rw': 'RefinedWeb', 'owt2': 'OpenWebText2'}
 STAGE_NAMES = {'base': 'base', 'ft': 'FT', 'sft': 'SFT'}
 
 _SUFFIXES = ((1e12, 'T'), (1e9, 'B'), (1e6, 'M'), (1e3, 'k'))

@@ -1,8 +1,13 @@
-"""Small pieces of HTML, and the page they go into: semantic tags, one stylesheet, light, dark and print."""
+"""Small pieces of HTML, and the page they go into: semantic tags, one stylesheet inlined, nothing fetched."""
 
+import re
 from collections.abc import Sequence
+from functools import cache
 from html import escape
+from importlib.resources import files
 from string import Template
+
+TITLE = 'Train-to-test (T2) allocation: report of a study'
 
 
 def prose(text: str) -> str:
@@ -10,9 +15,11 @@ def prose(text: str) -> str:
     return escape(text).replace(' %', '&nbsp;%')
 
 
-def section(title: str, html: str) -> str:
-    """Put a heading over HTML."""
-    return f'<section><h2>{escape(title)}</h2>{html}</section>'
+def section(title: str, html: str, name: str = '', kind: str = '') -> str:
+    """Put a heading over HTML; `name` is the id that links jump to (by default the title's words), `kind` a class."""
+    name = name or re.sub(r'[^a-z0-9]+', '-', title.lower()).strip('-')
+    attributes = f' id="{name}" aria-labelledby="{name}-title"' + (f' class="{kind}"' if kind else '')
+    return f'<section{attributes}><h2 id="{name}-title">{escape(title)}</h2>{html}</section>'
 
 
 def bullets(sentences: Sequence[str]) -> str:
@@ -42,57 +49,43 @@ def _kinds(values: Sequence[str], texts: int) -> list[str]:
     return ['' if at < texts else ' class="n"' for at in range(len(values))]
 
 
-def document(lead: str, sections: Sequence[str]) -> str:
-    """Write the page: the answer in one sentence, then the sections."""
-    return _PAGE.substitute(style=_STYLE, lead=prose(lead), sections='\n'.join(sections))
+def document(lead: str, sections: Sequence[str], title: str = TITLE) -> str:
+    """Write the page: the answer in one sentence, links to the sections, the sections."""
+    parts = {'title': escape(title), 'lead': prose(lead), 'contents': _contents(sections)}
+    return _PAGE.substitute(style=asset('report.css'), sections='\n'.join(sections), **parts)
 
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1d2125; --faint: #5b636b; --paper: #fdfdfc; --line: #d9dde1;
-  --warn: #fdf3dc; --edge: #c98a00; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e8ea; --faint: #a2a9b0; --paper: #16191c;
-  --line: #363c42; --warn: #2e2715; --edge: #d9a441; } }
-body { margin: 0 auto; padding: 1.5rem 1rem 4rem; max-width: 58rem; background: var(--paper);
-  color: var(--ink); font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
-h1 { font-size: 1.05rem; font-weight: 600; color: var(--faint); margin: 0 0 .5rem; }
-.lead { font-size: 1.45rem; line-height: 1.35; font-weight: 600; margin: 0 0 1rem; text-wrap: balance; }
-h2 { font-size: 1.2rem; margin: 2.5rem 0 .6rem; }
-h3 { font-size: 1rem; margin: 1.6rem 0 .4rem; }
-ul { padding-left: 1.2rem; } li { margin: .35rem 0; }
-.caution { background: var(--warn); border-left: 4px solid var(--edge); padding: .1rem 1rem; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .22rem .7rem; text-align: left; white-space: nowrap; vertical-align: top; }
-thead th { border-bottom: 2px solid var(--line); }
-tbody { border-bottom: 1px solid var(--line); }
-th.n, td.n { text-align: right; }
-.strong td { font-weight: 600; }
-details td { white-space: normal; overflow-wrap: anywhere; }
-.note, figcaption { color: var(--faint); font-size: .9rem; max-width: 48rem; margin: .6rem 0 0; }
-.file { font-family: ui-monospace, monospace; font-size: .85em; white-space: nowrap; }
-figure { margin: 0; }
-img { display: block; width: 100%; min-width: 38rem; height: auto; background: #fff; border-radius: 6px;
-  padding: .5rem; box-sizing: border-box; }
-summary { cursor: pointer; font-weight: 600; margin: .8rem 0 .3rem; }
-@media (max-width: 40rem) { table { font-size: .8rem; } th, td { padding: .2rem .35rem; }
-  .lead { font-size: 1.25rem; } }
-@media print { body { max-width: none; padding: 0; font-size: 10pt; } .wide { overflow: visible; }
-  img { min-width: 0; } table { font-size: 8.5pt; } th, td { padding: .1rem .4rem; }
-  figure, tr, .caution { break-inside: avoid; } h2 { break-after: avoid; } }
-"""
+@cache
+def asset(name: str) -> str:
+    """Read a file of t2jax/plotting/assets, to be inlined."""
+    return files('t2jax.plotting').joinpath('assets', name).read_text(encoding='utf-8')
+
+
+def _contents(sections: Sequence[str]) -> str:
+    """Link to every part that `section` wrote, if there are several."""
+    found = re.findall(r'<section id="([^"]+)"[^>]*><h2[^>]*>(.*?)</h2>', ''.join(sections))
+    if len(found) < 2:
+        return ''
+    links = ''.join(f'<li><a href="#{name}">{title}</a></li>' for name, title in found)
+    return f'<nav class="contents" aria-label="Contents"><ul>{links}</ul></nav>'
+
 
 _PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Train-to-test allocation</title>
-<style>$style</style>
+<meta name="color-scheme" content="light dark">
+<title>$title</title>
+<style>
+$style</style>
 </head>
 <body>
-<main>
-<h1>Train-to-test (T2) allocation: report of a study</h1>
+<a class="skip" href="#answer">Skip to the answer</a>
+<header><h1>$title</h1></header>
+<main id="answer" tabindex="-1">
 <p class="lead">$lead</p>
+$contents
 $sections
 </main>
 </body>

@@ -1,4 +1,4 @@
-"""The report as HTML: words and tables computed from results, figures inlined, nothing fetched."""
+"""The report as HTML: words, tables and figures in the order of a reader's questions, nothing fetched."""
 
 import base64
 import json
@@ -8,113 +8,57 @@ from typing import Any
 
 import numpy as np
 
-from t2jax.plotting.labels import (
-    APPROACH_1,
-    APPROACH_2,
-    CHINCHILLA,
-    LAW_NAMES,
-    TASK_NAMES,
-    human_flops,
-    human_percent,
-)
-from t2jax.plotting.markup import bullets, cells, document, row, section, table
+from t2jax.laws.bands import band
+from t2jax.plotting.answer import answer_sentences, cautions, headline
+from t2jax.plotting.checkpoint_tables import cells_of, compare_checkpoints, heads_of
+from t2jax.plotting.explorer import explorer_html
+from t2jax.plotting.figures import DRAWINGS
+from t2jax.plotting.labels import LAW_NAMES, human_flops, human_percent, law_name, task_name
+from t2jax.plotting.markup import bullets, cells, document, prose, row, section, table
 from t2jax.plotting.posttraining_html import posttraining_html
+from t2jax.plotting.published import HELD_OUT_ERRORS
 from t2jax.plotting.questions import english_html, questions_html
-from t2jax.plotting.results import Results
-from t2jax.plotting.table import (
-    COLUMNS,
-    NOTES,
-    answer_sentences,
-    cautions,
-    headline,
-    table_rows,
-    written,
-)
+from t2jax.plotting.results import NotDrawn, Results
+from t2jax.plotting.style import DOTS_PER_INCH
+from t2jax.plotting.table import COLUMNS, NOTES, table_rows, written
 
-# Held-out errors that the paper (T2, figure 4) reports.
-PAPER_ERRORS = {APPROACH_1: '2.8 %', APPROACH_2: '8.4 %'}
-# What each law is about first of all; its fits to single tasks stand below.
-MAIN_TASK = {CHINCHILLA: 'text', APPROACH_1: 'macro', APPROACH_2: 'macro'}
-
-# Title of each figure, and one sentence that tells a stranger how to read it.
-FIGURE_WORDS = {
-    'isoflop_inference_corrected': (
-        'Model size at equal training and inference budgets',
-        'Each curve spends one training budget C on ever larger models, which can then draw fewer and fewer '
-        'samples (top axis); dots are trained checkpoints, curves the fitted law, and the coloured mark '
-        'where a curve is best is the T2 optimum, to be compared with the black diamond of Chinchilla.',
-    ),
-    'optimal_allocation': (
-        'What each training budget should buy',
-        'Lines are the best size (left) and tokens per parameter (right) by each fitted law, dashed beyond '
-        'the runs; marks of the same colour, set side by side, are the best trained checkpoints by the same '
-        'measure, hollow where the best is the smallest or largest size measured.',
-    ),
-    'isoflop_single_pass': (
-        'Model size when each model answers once',
-        'The setting of Chinchilla: dots are checkpoints, curves the fitted law (left the loss on held-out text by '
-        'Chinchilla, right pass@1 by Approach 2), and black diamonds the size that Chinchilla chooses.',
-    ),
-    'extrapolation': (
-        'Do the laws extrapolate to overtrained models?',
-        'Each dot is one run at one k: a perfect law puts it on the diagonal, and the hollow dots are '
-        'overtrained runs that the law was not fitted to.',
-    ),
-    'pass_at_k_curves': (
-        'Does pass@k from the likelihood agree with real samples?',
-        'Lines are pass@k computed from the likelihood of the correct answer, circles the share of questions '
-        'really solved within k samples, for a small, a middling and a large run of the largest budget.',
-    ),
-    'checkpoint_grid': (
-        'The runs behind all this',
-        'Each cell is one trained model and holds its tokens per parameter; marks show the best run of each '
-        'budget, dashed frames the overtrained runs that the extrapolation test kept from the laws.',
-    ),
-    'post_training': (
-        'Optimal tokens per parameter after fine-tuning',
-        'In colour the T2 optimum of each stage, in black that of Chinchilla fitted to the NLL of the same '
-        "stage's answers in one try, each with its 80 % interval; marks stand side by side at one budget, and are "
-        'hollow where the sizes trained or considered, and not the data, may have set the optimum or its interval.',
-    ),
-    'fine_tuning_curves': (
-        'Fine-tuning, epoch by epoch',
-        'Each line is one size at its longest pre-training, from its own NLL before (epoch 0) on; the dot is its '
-        'lowest, so that a line which rises after its dot overfits, and a cross ends one that came out worse than '
-        'before.',
-    ),
-}
+NOT_FITTED = 'No law is fitted yet, so there is no answer: `t2jax fit WORKDIR` fits them to the {} runs measured.'
 
 
-def page(results: Results, pictures: Mapping[str, bytes]) -> str:
-    """Write the whole page; `pictures` are PNG bytes by figure name."""
+def page(results: Results, pictures: Mapping[str, bytes], lacking: Mapping[str, str]) -> str:
+    """Write the whole page; `pictures` are PNG bytes by drawing, `lacking` says why the others were not drawn."""
+    show = lambda *names: _figures(pictures, names)
     rows = results.rows
-    sections = [
-        section('What the budget should buy', _answer(rows)),
-        section('The answer at every training budget', _answer_table(rows)),
-        _figures(pictures, ('isoflop_inference_corrected', 'optimal_allocation', 'isoflop_single_pass')),
-        section('How far off are the laws?', _errors(results)),
-        _figures(pictures, ('extrapolation',)),
-        section('The fitted laws', _fits(results)),
-        section('Sampled against likelihood pass@k', _agreement(results)),
-        _figures(pictures, ('pass_at_k_curves', 'checkpoint_grid')),
-        *_after_fine_tuning(results, pictures),
-        section('What was asked', questions_html(results.asked)),
-        section('What larger models are asked', english_html()),
-        section('Where this comes from', _provenance(results)),
+    parts = [
+        ('What the budget should buy', _answer(results) + show('figure_1_overview')),
+        ('', _explorer(results)),
+        ('The answer at every training budget', _answer_table(rows) + show('figure_2_allocation')),
+        ('Model size at equal budgets', show('figure_3_isoflop', 'isoflop_loss')),
+        ('How far off are the laws?', _errors(results) + show('figure_4_extrapolation')),
+        ('The fitted laws', _fits(results)),
+        ('Sampled against likelihood pass@k', _agreement(results) + show('pass_at_k_curves')),
+        ('Task by task', show('figure_6_nll_by_task', 'figure_7_pass_at_k_by_task')),
+        ('The runs behind all this', _runs(results) + show('figure_8_checkpoint_grid') + _table_1(results)),
+        ('After fine-tuning', _after_fine_tuning(results) + show('figure_5_post_training', 'fine_tuning_curves')),
+        ('What was asked', questions_html(results.asked) if results.asked.summaries else ''),
+        ('What larger models are asked', english_html() if results.asked.summaries else ''),
+        ('What is not in this report', bullets([f'{DRAWINGS[name].title} – {why}.' for name, why in lacking.items()])),
+        ('Where this comes from', _provenance(results)),
     ]
-    return document(headline(rows), sections)
+    lead = headline(rows) if rows else NOT_FITTED.format(len(results.runs))
+    return document(
+        lead, [section(title, html) if title else html for title, html in parts if html not in ('', '<ul></ul>')]
+    )
 
 
-def _after_fine_tuning(results: Results, pictures: Mapping[str, bytes]) -> list[str]:
-    """Write what fine-tuning changes, if the study fine-tuned."""
-    if results.posttraining is None:
-        return []
-    figures = _figures(pictures, ('post_training', 'fine_tuning_curves'))
-    return [section('After fine-tuning', posttraining_html(results.posttraining)), figures]
-
-
-def _answer(rows: list[dict]) -> str:
-    against = cautions(rows)
+def _answer(results: Results) -> str:
+    said = [*results.tables.said]
+    if results.missing:
+        said.append(f'Not measured yet: {_listed(results.missing)}.')
+    if not results.rows:
+        return bullets(said)
+    against = cautions(results.rows) + said
+    against += [f'{law_name(law)} is not to be trusted: {fit.doubt}.' for law, fit in results.fits.items() if fit.doubt]
     if against:
         care = f'<div class="caution"><p><strong>Read with care</strong></p>{bullets(against)}</div>'
     else:
@@ -122,28 +66,46 @@ def _answer(rows: list[dict]) -> str:
             '<p>At every budget both laws and the trained checkpoints put the T2 optimum at a smaller model '
             'than Chinchilla, and every best checkpoint has smaller and larger ones trained beside it.</p>'
         )
-    return bullets(answer_sentences(rows[-1])) + care
+    return bullets(answer_sentences(results.rows[-1])) + care
+
+
+def _listed(names: list[str]) -> str:
+    return f'{len(names)} run{"s" if len(names) > 1 else ""} ({", ".join(names)})'
+
+
+def _explorer(results: Results) -> str:
+    if not results.fits:
+        return ''
+    return explorer_html(list(results.fits.values()), results.budgets[-1], results.inference_flops, results.budgets)
 
 
 def _answer_table(rows: list[dict]) -> str:
+    if not rows:
+        return ''
     bodies, flat = [], table_rows(rows)
+    texts = [written(entry) for entry in flat]
+    kept = [at for at in range(len(COLUMNS)) if any(text[at] != '–' for text in texts)]
     for budget in dict.fromkeys(entry['train_flops'] for entry in flat):
         mine = [entry for entry in flat if entry['train_flops'] == budget]
         head = f'<th scope="rowgroup" rowspan="{len(mine)}">{human_flops(budget)}</th>'
-        lines = [(head if entry is mine[0] else '') + cells(written(entry)) for entry in mine]
+        shown = [[written(entry)[at] for at in kept] for entry in mine]
+        lines = [(head if line is shown[0] else '') + cells(line) for line in shown]
         bodies.append(''.join(f'<tr>{line}</tr>' for line in lines))
     note = f'Inference budget C_inf = {human_flops(rows[0]["inference_flops"])} FLOPs per served token. {NOTES}'
-    return table(('C (FLOPs)', *COLUMNS), bodies, note, texts=2)
+    return table(('C (FLOPs)', *(COLUMNS[at] for at in kept)), bodies, note, texts=2)
 
 
 def _errors(results: Results) -> str:
-    if not results.has_held_out:
+    if not results.fits:
+        return ''
+    if not any(results.held_out.values()):
         return '<p>No run was held out of a fit, so nothing is known about how the laws extrapolate.</p>'
     lines, verdicts = [], []
     for law, by_task in results.held_out.items():
         for task, held in by_task.items():
-            lines.append(_error_line(law, task, held.scores))
-            if task == MAIN_TASK[law]:
+            main = task == results.fits[law].task
+            lines.append(_error_line(law, task, held.scores, main))
+            if main:
                 error, null = held.scores['held_out'], held.scores['null_held_out']
                 beats = 'beats' if error < null else 'does not beat'
                 verdicts.append(
@@ -159,36 +121,43 @@ def _errors(results: Results) -> str:
     return bullets(verdicts) + table(head, [''.join(lines)], note, texts=2)
 
 
-def _error_line(law: str, task: str, scores: Mapping[str, Any]) -> str:
-    main = task == MAIN_TASK[law]
-    values = [LAW_NAMES[law], TASK_NAMES.get(task, task)]
+def _error_line(law: str, task: str, scores: Mapping[str, Any], main: bool) -> str:
+    values = [LAW_NAMES[law], task_name(task)]
     for side in ('in_sample', 'held_out'):
-        values += [
-            human_percent(scores[side]),
-            human_percent(scores[f'null_{side}']),
-            f'{scores[f"n_{side}"]:,}',
-        ]
-    paper = PAPER_ERRORS.get(law) if main else None
-    return row([*values, paper or '–'], texts=2, strong=main)
+        values += [human_percent(scores[side]), human_percent(scores[f'null_{side}']), f'{scores[f"n_{side}"]:,}']
+    paper = HELD_OUT_ERRORS.get(law) if main else None
+    return row([*values, human_percent(paper)], texts=2, strong=main)
 
 
 def _fits(results: Results) -> str:
-    """List the parameters behind the answer, how surely they are the best ones, and each fit's warnings."""
-    sentences = []
+    """Write what each law was fitted to and how well, its parameters with intervals, and its warnings."""
+    lines, values, sentences = [], [], []
     for law, fit in results.fits.items():
-        values = ', '.join(f'{name} {_value(float(f"{value:.4g}"))}' for name, value in fit.parameters.items())
-        sentences.append(
-            f'{LAW_NAMES[law]}, fitted to {fit.n_points:,} points of {fit.n_runs:,} runs: {values}. '
-            f'{human_percent(fit.share_at_best)} of {fit.starts:,} starts found it.'
-        )
-        sentences += [f'{LAW_NAMES[law]}: {warning.rstrip(".")}.' for warning in fit.warnings]
-    return bullets(sentences)
+        found = f'{human_percent(fit.share_at_best)} of {fit.starts:,}'
+        error = human_percent(fit.residuals.get('mean_relative'))
+        numbers = f'{fit.n_points:,}', f'{fit.n_runs:,}', error, found, f'{fit.gradient_norm:.1g}'
+        lines.append(row((law_name(law), task_name(fit.task), *numbers, f'{fit.condition_number:.3g}'), texts=2))
+        for name, value in fit.parameters.items():
+            between = band(np.array(fit.replicates[name])) if fit.replicates else {}
+            ends = [' to '.join(_value(float(f'{end:.3g}')) for end in between[level]) for level in between]
+            values.append(row((law_name(law), name, _value(float(f'{value:.4g}')), *(ends or ('–', '–'))), texts=2))
+        sentences += [f'{law_name(law)}: {warning.rstrip(".")}.' for warning in fit.warnings]
+    sentences += [f'{law_name(law)} is not fitted: {reason}.' for law, reason in results.refused.items()]
+    head = ('law', 'of', 'points', 'runs', 'mean error', 'starts at the best', 'gradient', 'condition')
+    fits = table(head, [''.join(lines)], texts=2) if lines else ''
+    named = table(('law', 'parameter', 'fitted', '80 %', '95 %'), [''.join(values)], texts=2) if values else ''
+    return bullets(sentences) + fits + (f'<details><summary>Parameters</summary>{named}</details>' if named else '')
 
 
 def _agreement(results: Results) -> str:
     observations = results.observations
+    if not len(observations):
+        return ''
     sampled = np.isfinite(observations.pass_at_k_sampled)
     if not sampled.any():
+        counted = set(observations.measure.tolist()) & {'counts', 'beta-binomial'}
+        if counted:
+            return '<p>There are no likelihoods here: every pass@k comes from counts of real samples.</p>'
         return '<p>This study drew no real samples: every pass@k is computed from the likelihood.</p>'
     exact, drawn = observations.pass_at_k, observations.pass_at_k_sampled
     inside = (observations.pass_at_k_sampled_low <= exact) & (exact <= observations.pass_at_k_sampled_high)
@@ -208,18 +177,41 @@ def _agreement(results: Results) -> str:
     return table(head, [''.join(lines)], note)
 
 
+def _runs(results: Results) -> str:
+    return f'<p>Not measured: {escape(_listed(results.missing))}.</p>' if results.missing else ''
+
+
+def _table_1(results: Results) -> str:
+    try:
+        rows = compare_checkpoints(results)
+    except NotDrawn:
+        return ''
+    heads, drawing = heads_of(rows), DRAWINGS['table_1_checkpoints']
+    lines = ''.join(row([cells_of(line).get(name, '–') for name in heads]) for line in rows)
+    return f'<h3>{drawing.title}</h3>' + table(tuple(heads.values()), [lines], drawing.caption)
+
+
+def _after_fine_tuning(results: Results) -> str:
+    return '' if results.posttraining is None else posttraining_html(results.posttraining)
+
+
 def _provenance(results: Results) -> str:
     parts = []
     sources = {
         'How it was made (provenance.json)': results.provenance,
-        'Settings (study.json)': results.study,
+        'Settings (study.json)': dict(results.study) | _names_alone(results.study),
     }
     for title, values in sources.items():
         if values:
             lines = ''.join(row(pair, texts=2) for pair in _flat(values))
             settings = table(('name', 'value'), [lines], texts=2)
-            parts.append(f'<details open><summary>{title}</summary>{settings}</details>')
+            parts.append(f'<details><summary>{title}</summary>{settings}</details>')
     return ''.join(parts) or '<p>Nothing was recorded.</p>'
+
+
+def _names_alone(study: Mapping[str, Any]) -> dict[str, Any]:
+    """List the runs of a study by name: with all that is in study.json, they would fill pages."""
+    return {'runs': [run['name'] for run in study['runs']]} if 'runs' in study else {}
 
 
 def _flat(values: Any, prefix: str = '') -> list[tuple[str, str]]:
@@ -239,16 +231,23 @@ def _value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def _width(png: bytes) -> int:
+    """Return the width of a picture in CSS pixels, 96 an inch, beyond which it is not to be blown up."""
+    return round(int.from_bytes(png[16:20], 'big') * 96 / DOTS_PER_INCH)
+
+
 def _figures(pictures: Mapping[str, bytes], names: Iterable[str]) -> str:
     parts = []
     for name in names:
         if name in pictures:
-            title, caption = (escape(text) for text in FIGURE_WORDS[name])
+            title, caption = escape(DRAWINGS[name].title), prose(DRAWINGS[name].caption)
             source = base64.b64encode(pictures[name]).decode()
-            image = f'<img src="data:image/png;base64,{source}" alt="{title}. {caption}">'
-            legend = f'{caption} <span class="file">{name}.csv</span>'
+            alt = f'{title}. {escape(DRAWINGS[name].caption)}'
+            image = (
+                f'<img src="data:image/png;base64,{source}" style="max-width: {_width(pictures[name])}px" alt="{alt}">'
+            )
             parts.append(
-                f'<figure id="{name}"><h2>{title}</h2><div class="wide" tabindex="0">{image}</div>'
-                f'<figcaption>{legend}</figcaption></figure>'
+                f'<figure id="{name}"><h3>{title}</h3><div class="wide" tabindex="0">{image}</div>'
+                f'<figcaption>{caption} <span class="file">{name}.csv</span></figcaption></figure>'
             )
     return '\n'.join(parts)

@@ -19,7 +19,7 @@ from t2jax.plotting.labels import (
     task_name,
 )
 from t2jax.plotting.posttraining_results import PostTraining, is_beyond
-from t2jax.plotting.results import Results, pluck
+from t2jax.plotting.results import NotDrawn, Results, pluck
 from t2jax.plotting.style import (
     FAINT,
     INK,
@@ -68,7 +68,7 @@ def post_training(results: Results) -> tuple[Figure, list[dict]]:
 
 def _fine_tuned(results: Results) -> PostTraining:
     if results.posttraining is None:
-        raise ValueError('the figures of fine-tuning need a study that fine-tuned its runs; this one did not')
+        raise NotDrawn('the figures of fine-tuning need a study that fine-tuned its runs; this one did not')
     return results.posttraining
 
 

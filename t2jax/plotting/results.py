@@ -1,10 +1,9 @@
 """Everything a study left on disk that a figure or a table needs, read once and checked.
 
-observations.csv, losses.csv, fits/<law>.json, allocation.json and study.json are required; provenance.json and what
-questions.py and posttraining_results.py read are not.
+Needed are study.json and one of observations.csv and losses.csv. Fits and allocation may be missing, as may any law: a
+figure then says what it lacks. provenance.json and what questions.py and posttraining_results.py read are extras.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,12 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from t2jax.laws.observations import Observations, macro_average, value_at_k
-from t2jax.laws.record import Fit, fit_from_dict, load_fit
-from t2jax.laws.tables import read_observations
+from t2jax.config import read_json
+from t2jax.laws.observations import Observations, has_profiles, profile_budgets, value_at_k
+from t2jax.laws.record import Fit, fit_from_dict
+from t2jax.laws.workdir import Tables, missing_runs, read_tables
 from t2jax.plotting.labels import APPROACH_1, APPROACH_2, LAW_NAMES
 from t2jax.plotting.posttraining_results import PostTraining, read_posttraining
 from t2jax.plotting.questions import Asked, read_asked
+
+
+class NotDrawn(ValueError):
+    """Says in one sentence why a figure or a table cannot be made of a study."""
 
 
 @dataclass(frozen=True)
@@ -31,55 +35,92 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Results:
-    """What a finished study found.
+    """What a study found.
 
-    `losses` are those on held-out text, `macro` is `observations` averaged over tasks, `fits` the fits by law
-    (Chinchilla's to the losses, the others to the mean over tasks), `held_out[law][task]` the extrapolation test
-    (empty where a study has no overtrained run), `rows` the allocation by training budget; `posttraining` is None
-    where nothing was fine-tuned.
+    `fits` are by law (Chinchilla's to the losses, the others to the mean over tasks), of those laws that there are;
+    `by_task[law][task]` all of a law's fits; `refused` why a law has none; `held_out[law][task]` the extrapolation test
+    (empty where a study has no overtrained run); `rows` the allocation by training budget, empty before any fit;
+    `missing` the runs of the study that nobody measured; `posttraining` is None where nothing was fine-tuned.
     """
 
-    observations: Observations
-    losses: Observations
-    macro: Observations
+    tables: Tables
     fits: Mapping[str, Fit]
+    by_task: Mapping[str, Mapping[str, Fit]]
+    refused: Mapping[str, str]
     held_out: Mapping[str, Mapping[str, HeldOut]]
     rows: list[dict]
+    missing: list[str]
     study: Mapping[str, Any]
     provenance: Mapping[str, Any]
     asked: Asked
     posttraining: PostTraining | None
 
     @property
+    def observations(self) -> Observations:
+        """Rows by run, task and k; empty where the study has losses alone."""
+        return self.tables.observations
+
+    @property
+    def macro(self) -> Observations:
+        """`observations` averaged over tasks."""
+        return self.tables.macro
+
+    @property
+    def losses(self) -> Observations:
+        """Losses at k = 1: on held-out text or, where there are none, the mean over tasks."""
+        return self.tables.losses
+
+    @property
     def inference_flops(self) -> float:
         """Test-time budget of the allocation, FLOPs per served token."""
-        return self.rows[0]['inference_flops']
+        return float(self.study['inference_flops'])
 
     @property
     def tasks(self) -> list[str]:
         """Task names in the order of the observations."""
-        return list(dict.fromkeys(str(task) for task in self.observations.task))
+        return list(dict.fromkeys(self.observations.task.tolist()))
+
+    @property
+    def approaches(self) -> list[str]:
+        """Those of T2's two laws that there are."""
+        return [law for law in (APPROACH_1, APPROACH_2) if law in self.fits]
+
+    @cached_property
+    def has_profiles(self) -> bool:
+        """Tell whether the runs are a design by training budgets; else their budgets are all different."""
+        return has_profiles(self.tables.runs.params, self.tables.runs.train_flops)
+
+    @cached_property
+    def budgets(self) -> list[float]:
+        """Training budgets to draw: those of the allocation or, before any fit, those of the runs."""
+        return pluck(self.rows, 'train_flops') or profile_budgets(self.tables.runs.params, self.tables.runs.train_flops)
 
     @cached_property
     def runs(self) -> list[dict]:
-        """Name, size, tokens, D/N and budget (as in `rows`) of every run, by budget and size."""
-        budgets = np.log([row['train_flops'] for row in self.rows])
-        runs = []
-        for name, at in zip(*np.unique(self.macro.run, return_index=True)):
-            nearest = int(np.argmin(np.abs(budgets - np.log(self.macro.train_flops[at]))))
-            params, tokens = float(self.macro.params[at]), float(self.macro.tokens[at])
-            run = {'run': str(name), 'train_flops': self.rows[nearest]['train_flops'], 'params': params}
+        """Name, size, tokens, D/N, own training FLOPs and budget (the nearest drawn) of every run, in their order."""
+        budgets, rows, runs = np.log(self.budgets), self.tables.runs, []
+        for at, name in enumerate(rows.run.tolist()):
+            own, params, tokens = (float(column[at]) for column in (rows.train_flops, rows.params, rows.tokens))
+            nearest = self.budgets[int(np.argmin(np.abs(budgets - np.log(own))))]
+            run = {'run': name, 'train_flops': nearest, 'own_train_flops': own, 'params': params}
             runs.append(run | {'tokens': tokens, 'tokens_per_param': tokens / params})
-        return sorted(runs, key=lambda run: (run['train_flops'], run['params']))
+        return sorted(runs, key=lambda run: (run['train_flops'], run['params'], run['tokens']))
 
-    @property
-    def has_held_out(self) -> bool:
-        """Tell whether both approaches were tested on overtrained runs kept from their fits."""
-        return all('macro' in self.held_out[law] for law in (APPROACH_1, APPROACH_2))
+    def need(self, *laws: str) -> None:
+        """Raise NotDrawn where a law is not fitted."""
+        for law in laws:
+            if law not in self.fits:
+                reason = self.refused.get(law, 'the laws are not fitted yet: `t2jax fit WORKDIR` does it')
+                raise NotDrawn(f'{LAW_NAMES[law]} is not fitted: {reason}')
 
     def is_held_out(self, tokens_per_param: np.ndarray) -> np.ndarray:
         """Tell which runs the extrapolation test kept from the laws: those beyond the D/N its fits saw."""
-        seen = [held['macro'].fit.tokens_per_param_range[1] for held in self.held_out.values() if 'macro' in held]
+        seen = [
+            held[task].fit.tokens_per_param_range[1]
+            for law, held in self.held_out.items()
+            for task in held
+            if law in self.fits and task == self.fits[law].task
+        ]
         return np.asarray(tokens_per_param) > (max(seen) if seen else np.inf) * (1 + 1e-9)
 
 
@@ -89,24 +130,29 @@ def read_results(workdir: Path) -> Results:
     Raises FileNotFoundError or ValueError with one sentence that names the missing or broken file.
     """
     workdir = Path(workdir)
-    observations = read_observations(_existing(workdir / 'observations.csv', 'measure the runs first'))
-    fits, held_out = {}, {}
-    for law in LAW_NAMES:
-        path = _existing(workdir / 'fits' / f'{law}.json', 'fit the laws first')
-        fits[law] = load_fit(path)
-        held_out[law] = _held_out(path)
-    rows = _read_rows(_existing(workdir / 'allocation.json', 'compute the allocation first'))
-    provenance = workdir / 'provenance.json'
-    macro = macro_average(observations)
+    path = workdir / 'study.json'
+    if not path.exists():
+        raise FileNotFoundError(f'the report needs {path}, which is not there: it is written when a study starts')
+    study = _read_table(path)
+    if not isinstance(study.get('inference_flops'), int | float):
+        raise ValueError(f'{path} says no inference_flops: it is not the study.json of a study')
+    tables = read_tables(workdir)
+    stored = {law: workdir / 'fits' / f'{law}.json' for law in LAW_NAMES}
+    stored = {law: (path, _read_table(path)) for law, path in stored.items() if path.exists()}
+    fits = {law: fit_from_dict(values, str(path)) for law, (path, values) in stored.items()}
+    allocation, summary = workdir / 'allocation.json', workdir / 'fits.json'
+    rows = _read_rows(allocation, fits) if allocation.exists() and fits else []
+    names = [run['name'] for run in study.get('runs', ())]
     return Results(
-        observations=observations,
-        losses=read_observations(_existing(workdir / 'losses.csv', 'measure the runs first')),
-        macro=macro,
+        tables=tables,
         fits=fits,
-        held_out=held_out,
-        rows=[with_values(row, macro) for row in sorted(rows, key=lambda row: row['train_flops'])],
-        study=_read_table(_existing(workdir / 'study.json', 'it is written when a study starts')),
-        provenance=_read_table(provenance) if provenance.exists() else {},
+        by_task={law: _by_task(fits[law], values, path) for law, (path, values) in stored.items()},
+        refused=_read_table(summary).get('refused', {}) if summary.exists() else {},
+        held_out={law: _held_out(values, path) for law, (path, values) in stored.items()},
+        rows=[with_values(row, tables.macro) for row in sorted(rows, key=lambda row: row['train_flops'])],
+        missing=missing_runs(tables, names),
+        study=study,
+        provenance=_read_table(path) if (path := workdir / 'provenance.json').exists() else {},
         asked=read_asked(workdir),
         posttraining=read_posttraining(workdir / 'posttraining'),
     )
@@ -124,7 +170,7 @@ def with_values(row: dict, macro: Observations) -> dict:
     """
     filled = {}
     for pick, best in row['checkpoints'].items():
-        if best:
+        if best and best['run'] in macro.run:
             k = row['inference_flops'] / (2 * best['params'])
             values = {name: value_at_k(macro, best['run'], k, name) for name in ('nll', 'pass_at_k')}
             best = best | {'nll_at_k': values['nll'], 'pass_at_k': values['pass_at_k']}
@@ -132,41 +178,33 @@ def with_values(row: dict, macro: Observations) -> dict:
     return row | {'checkpoints': filled}
 
 
-def _held_out(path: Path) -> dict[str, HeldOut]:
-    stored = _read_json(path).get('held_out') or {}
+def _by_task(fit: Fit, values: Mapping[str, Any], path: Path) -> dict[str, Fit]:
+    others = {task: fit_from_dict(entry, str(path)) for task, entry in (values.get('by_task') or {}).items()}
+    return {fit.task: fit} | others
+
+
+def _held_out(values: Mapping[str, Any], path: Path) -> dict[str, HeldOut]:
     try:
-        return {task: HeldOut(fit_from_dict(entry['fit']), entry['scores']) for task, entry in stored.items()}
-    except (KeyError, TypeError) as error:
+        stored = (values.get('held_out') or {}).items()
+        return {task: HeldOut(fit_from_dict(entry['fit']), entry['scores']) for task, entry in stored}
+    except (AttributeError, KeyError, TypeError) as error:
         raise ValueError(f'"held_out" in {path} should hold a fit and its scores for each task: {error}') from error
 
 
-def _read_rows(path: Path) -> list[dict]:
-    rows = _read_json(path)
+def _read_rows(path: Path, fits: Mapping[str, Fit]) -> list[dict]:
+    remedy = 'delete it and fit again'
+    rows = read_json(path, remedy)
     if not isinstance(rows, list) or not rows:
-        raise ValueError(f'{path} should hold a list of at least one allocation row')
-    needed = {'train_flops', 'inference_flops', 'checkpoints', *LAW_NAMES}
+        raise ValueError(f'{path} should hold a list of at least one allocation row: {remedy}')
     for at, row in enumerate(rows):
-        missing = sorted(needed - set(row))
+        missing = sorted({'train_flops', 'inference_flops', 'checkpoints', *fits} - set(row))
         if missing:
-            raise ValueError(f'row {at} of {path} lacks {", ".join(missing)}: compute the allocation again')
+            raise ValueError(f'row {at} of {path} lacks {", ".join(missing)}: {remedy}')
     return rows
 
 
-def _existing(path: Path, remedy: str) -> Path:
-    if not path.is_file():
-        raise FileNotFoundError(f'the report needs {path}, which is not there: {remedy}')
-    return path
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
-        raise ValueError(f'{path} is not valid JSON: {error}') from error
-
-
 def _read_table(path: Path) -> dict[str, Any]:
-    table = _read_json(path)
+    table = read_json(path, 'mend it, or make it again')
     if not isinstance(table, dict):
         raise ValueError(f'{path} should hold one JSON object of names and values')
     return table

@@ -2,7 +2,7 @@
 
 import io
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any
 
@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.legend_handler import HandlerTuple
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 
-from t2jax.plotting.labels import APPROACH_1, APPROACH_2, CHINCHILLA
+from t2jax.laws.record import Fit
+from t2jax.plotting.labels import APPROACH_1, APPROACH_2, CHINCHILLA, TASK_NAMES, law_name
 
 LAW_COLOURS = {CHINCHILLA: '#111111', APPROACH_1: '#1f5fd0', APPROACH_2: '#d1242f'}
 LAW_MARKERS = {CHINCHILLA: 'D', APPROACH_1: 's', APPROACH_2: '^'}
@@ -202,6 +203,17 @@ def title_above(figure: Figure, text: str) -> None:
     """Write a title over all panels, in as many lines as it takes."""
     lines = textwrap.wrap(text, int(10.2 * figure.get_figwidth()))
     figure.suptitle('\n'.join(lines), x=0.01, ha='left', fontsize=11, fontweight='bold')
+
+
+def note_doubts(figure: Figure, fits: Iterable[Fit]) -> None:
+    """Say over all panels which of the fits drawn are not to be trusted; nothing where all are."""
+    of = lambda fit: law_name(fit.law) + ('' if fit.task in TASK_NAMES else f' of {fit.task}')
+    doubts = list(dict.fromkeys(f'{of(fit)}: {fit.doubt}' for fit in fits if fit.doubt))
+    if doubts:
+        text = '\n'.join(textwrap.wrap('Not to be trusted. ' + '; '.join(doubts), int(11 * figure.get_figwidth())))
+        figure.get_layout_engine().set(h_pad=0.085)  # room for the box
+        box = {'facecolor': '#fdf3dc', 'edgecolor': '#c98a00', 'boxstyle': 'round,pad=0.25'}
+        figure.suptitle(text, x=0.02, ha='left', fontsize=9.5, color='#6b4a00', bbox=box)
 
 
 def key_below(figure: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:

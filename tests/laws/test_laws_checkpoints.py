@@ -41,7 +41,8 @@ def test_rows_compare_laws_and_checkpoints_at_each_budget(mini, mini_fits):
         for law, target in (('t2-nll', 'nll'), ('t2-accuracy', 'pass_at_k')):
             best = best_allocation(mini_fits[law], train_flops=c, inference_flops=1e6)
             once = {'params_for_one_sample': best_allocation(mini_fits[law], train_flops=c)['params']}
-            assert row[law] == {name: best[name] for name in (*places, 'warnings')} | {target: best['value']} | once
+            said = {name: best[name] for name in (*places, 'warnings')} | {target: best['value'], 'bands': None}
+            assert row[law] == said | once
         chinchilla = row['chinchilla']
         single = best_allocation(mini_fits['chinchilla'], train_flops=c)
         assert chinchilla['params'] == single['params']
@@ -95,7 +96,32 @@ def test_runs_without_a_value_at_their_samples_are_passed_over(mini, mini_fits):
     assert unmeasured['checkpoints']['pass_at_k'] is None
 
 
-def test_an_allocation_needs_all_three_laws(mini, mini_fits):
-    del mini_fits['t2-accuracy']
-    with pytest.raises(ValueError, match='there is no fit of t2-accuracy; an allocation compares all three laws'):
-        allocation_rows(mini_fits, mini, mini, 1e6)
+def test_rows_have_the_laws_and_the_checkpoints_that_there_are(mini, mini_fits):
+    none = where(mini, mini.k < 0)
+    losses = dataclasses.replace(where(mini, mini.k == 1), task=np.full((mini.k == 1).sum(), 'text'))
+    rows = allocation_rows({'chinchilla': mini_fits['chinchilla']}, none, losses, 1e6)
+    assert [row['train_flops'] for row in rows] == pytest.approx([8e10, 1.6e11, 3.2e11, 6.4e11], rel=5e-3)
+    for row in rows:
+        assert set(row) == {'train_flops', 'inference_flops', 'losses_of', 'chinchilla', 'checkpoints'}
+        assert row['losses_of'] == 'text' and set(row['checkpoints']) == {'single_pass'}
+        single = best_allocation(mini_fits['chinchilla'], train_flops=row['train_flops'])
+        assert row['chinchilla']['loss'] == single['value'] and 'nll' not in row['chinchilla']
+    with pytest.raises(ValueError, match='an allocation needs at least one'):
+        allocation_rows({}, none, losses, 1e6)
+
+
+def test_runs_that_share_no_budget_have_no_checkpoints(mini, mini_fits):
+    tokens = mini.tokens * np.linspace(1, 9, len(mini))
+    apart = dataclasses.replace(mini, tokens=tokens, train_flops=6 * mini.params * tokens)
+    rows = allocation_rows(mini_fits, apart, where(apart, apart.k == 1), 1e6)
+    assert len(rows) == 5 and all(row['checkpoints'] == {} for row in rows)
+
+
+def test_bands_are_of_the_refits(mini, mini_fits, planted):
+    parameters = planted['t2-nll']
+    spread = {name: tuple(value * np.array([0.95, 1.0, 1.05])) for name, value in parameters.items()}
+    fits = {'t2-nll': dataclasses.replace(mini_fits['t2-nll'], replicates=spread)}
+    row = allocation_rows(fits, mini, mini, 1e6)[-1]['t2-nll']
+    low, high = row['bands']['params']['95']
+    assert low < row['params'] < high
+    assert set(row['bands']) == {'params', 'tokens', 'tokens_per_param', 'samples', 'value'}

@@ -305,6 +305,7 @@ def test_a_lucky_start_is_said(mini_rows, plant, monkeypatch):
     fit = fit_law(CHINCHILLA, plant(mini_rows, 'chinchilla', noise=0.01), starts=7, route='full')
     assert 'only one of 7 starts for chinchilla reached the best: a better may exist' in fit.warnings
     assert any('had not converged' in warning for warning in fit.warnings)
+    assert not fit.converged and fit.doubt == 'its search had not converged when its steps ran out'
     assert fit.share_at_best == pytest.approx(1 / 7)
 
 

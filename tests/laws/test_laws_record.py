@@ -86,7 +86,7 @@ def test_extra_keys_do_not_replace_the_fit(tmp_path, fit):
         ({'version': 3}, 'is of version 3; this t2jax reads 2: fit it again'),
         ({'version': None}, 'is of version None'),
         ({'k_range': None, 'task': None}, 'lacks task, k_range; fit it again'),
-        ({'replicates': None, 'condition_number': None}, 'lacks condition_number, replicates; fit it again'),
+        ({'replicates': None, 'condition_number': None}, 'lacks condition_number; fit it again'),
         (
             {'law': 'kaplan'},
             "is of the unknown law 'kaplan'; the laws are chinchilla, t2-nll, t2-accuracy, t2-nll-overtraining, per-k, "

@@ -174,7 +174,7 @@ def hand_made():
 
 def test_checkpoints_are_chosen_by_hand_made_numbers():
     rows = hand_made()
-    picks = stages_module._checkpoints(rows, 512e3)  # pays 256, 128, 64 and 32 samples
+    picks = stages_module.best_pair(rows, 512e3)  # pays 256, 128, 64 and 32 samples
     at_256 = 0.6 ** (1 / 3) * 0.9 ** (2 / 3)  # two thirds of the way from log 64 to log 512
     assert picks['chinchilla'] == {
         'run': 'middle',
@@ -189,17 +189,17 @@ def test_checkpoints_are_chosen_by_hand_made_numbers():
     assert picks['overtrained']['pass_at_k'] == pytest.approx(at_256)
     assert picks['overtrained']['nll'] == pytest.approx(3 / 256**0.1)
     # tiny cannot be read at 2 x 512 samples, small at 512 can
-    assert stages_module._checkpoints(rows, 2048e3)['overtrained']['run'] == 'small'
+    assert stages_module.best_pair(rows, 2048e3)['overtrained']['run'] == 'small'
 
 
 def test_a_checkpoint_that_is_not_there_is_null():
     rows = hand_made()
     tiny_is_best = change(rows, nll=np.where(rows.run == 'tiny', 0.5, rows.nll))
-    assert stages_module._checkpoints(tiny_is_best, 512e3)['overtrained'] is None
-    assert stages_module._checkpoints(tiny_is_best, 512e3)['chinchilla']['run'] == 'tiny'
+    assert stages_module.best_pair(tiny_is_best, 512e3)['overtrained'] is None
+    assert stages_module.best_pair(tiny_is_best, 512e3)['chinchilla']['run'] == 'tiny'
     none = {'chinchilla': None, 'overtrained': None}
-    assert stages_module._checkpoints(where(rows, rows.k > 1), 512e3) == none
-    assert stages_module._checkpoints(change(rows, pass_at_k=rows.k * np.nan), 512e3)['overtrained'] is None
+    assert stages_module.best_pair(where(rows, rows.k > 1), 512e3) == none
+    assert stages_module.best_pair(change(rows, pass_at_k=rows.k * np.nan), 512e3)['overtrained'] is None
     assert stages_module._for_json([{'a': float('nan'), 'b': float('inf'), 'c': 1.5, 'd': 'x', 'e': None}]) == [
         {'a': None, 'b': None, 'c': 1.5, 'd': 'x', 'e': None}
     ]
@@ -208,7 +208,7 @@ def test_a_checkpoint_that_is_not_there_is_null():
 def test_rows_hold_the_checkpoints_of_their_budget_alone(base):
     for row in compared({'base': base})['rows']:
         trained = where(base, np.abs(base.train_flops / row['train_flops'] - 1) < 0.02)
-        assert row['checkpoints'] == stages_module._checkpoints(trained, C_INF)
+        assert row['checkpoints'] == stages_module.best_pair(trained, C_INF)
         assert row['checkpoints']['chinchilla']['nll'] > 0
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,8 @@ from t2jax.laws.observations import COLUMNS, Observations, macro_average, where
 from t2jax.laws.record import Fit, fit_to_dict, save_fit
 from t2jax.laws.scores import score, split
 from t2jax.laws.tables import write_observations
+from t2jax.laws.workdir import Tables
+from t2jax.plotting.results import read_results
 
 SIZES = (3e3, 6e3, 12e3, 24e3, 48e3, 96e3)
 BUDGETS = (8e10, 3.2e11)
@@ -69,6 +71,13 @@ def observe(sizes: tuple[float, ...], sampled: bool) -> Observations:
     return Observations(**{n: np.array(v, dtype=None if n in text else float) for n, v in columns.items()})
 
 
+def with_refits(fit: Fit, n: int = 12) -> Fit:
+    """Give a fit refits about its parameters."""
+    noise = np.random.default_rng(1)
+    drawn = {name: tuple((v * np.exp(noise.normal(0, 0.02, n))).tolist()) for name, v in fit.parameters.items()}
+    return replace(fit, replicates=drawn, resampled='runs')
+
+
 @pytest.fixture(scope='session')
 def make_study(tmp_path_factory) -> Callable[..., Path]:
     """Write a finished study; options leave out a thing or bend it, and say so in their names."""
@@ -79,29 +88,48 @@ def make_study(tmp_path_factory) -> Callable[..., Path]:
         sampled: bool = True,
         held_out: bool = True,
         inference_flops: float = 1e6,
+        laws: tuple[str, ...] = tuple(PLANTED),
+        answers: bool = True,
+        text: bool = True,
+        refits: bool = False,
+        never_measured: tuple[str, ...] = (),
         bend_rows: Callable[[list[dict]], None] = lambda rows: None,
+        bend_fit: Callable[[Fit], Fit] = lambda fit: fit,
         provenance: dict | None = None,
     ) -> Path:
         workdir = tmp_path_factory.mktemp('study')
         observations = observe(sizes, sampled)
-        write_observations(workdir / 'observations.csv', observations)
         macro = macro_average(observations)
-        fits = {law: planted_fit(law, macro) for law in PLANTED}
-        for law, fit in fits.items():
+        once = where(macro, macro.k == 1)
+        losses = replace(once, task=np.full(len(once), 'text')) if text else once
+        if answers:
+            write_observations(workdir / 'observations.csv', observations)
+        if text:
+            write_observations(workdir / 'losses.csv', losses)
+        fits = {}
+        for law in laws if answers else ('chinchilla',):
+            main = str(losses.task[0]) if law == 'chinchilla' else 'macro'
+            fits[law] = bend_fit(planted_fit(law, losses if law == 'chinchilla' else macro, main))
+            fits[law] = with_refits(fits[law]) if refits else fits[law]
             tests = {}
-            main = 'text' if law == 'chinchilla' else 'macro'
-            for task in (main, 'knowledge', 'spatial') if held_out else ():
-                mine = macro if task == main else where(observations, observations.task == task)
+            tasks = {main: losses if main == 'text' else macro}
+            if answers:
+                tasks |= {task: where(observations, observations.task == task) for task in ('knowledge', 'spatial')}
+            for task, mine in tasks.items() if held_out else ():
                 near, over = split(mine, 150.0)
                 near_fit = planted_fit(law, near, task)
                 tests[task] = {'fit': fit_to_dict(near_fit), 'scores': asdict(score(near_fit, near, over))}
-            save_fit(workdir / 'fits' / f'{law}.json', fit, extra={'by_task': {}, 'held_out': tests})
-        losses = where(macro, macro.k == 1)
-        write_observations(workdir / 'losses.csv', losses)
-        rows = allocation_rows(fits, macro, losses, inference_flops)
+            by_task = {task: fit_to_dict(planted_fit(law, mine, task)) for task, mine in tasks.items() if task != main}
+            save_fit(workdir / 'fits' / f'{law}.json', fits[law], extra={'by_task': by_task, 'held_out': tests})
+        rows = allocation_rows(
+            fits, macro if answers else Observations(params=[], tokens=[], k=[]), losses, inference_flops
+        )
         bend_rows(rows)
         (workdir / 'allocation.json').write_text(json.dumps(rows))
-        settings = {'inference_flops': inference_flops, 'training': {'seed': 1, 'note': '<b>bold</b>'}}
+        refused = {law: 'there are too few rows' for law in PLANTED if law not in fits}
+        (workdir / 'fits.json').write_text(json.dumps({'made_from': {}, 'refused': refused}))
+        names = [{'name': str(run)} for run in (*dict.fromkeys(macro.run.tolist()), *never_measured)]
+        settings = {'inference_flops': inference_flops, 'runs': names, 'training': {'seed': 1, 'note': '<b>bold</b>'}}
         (workdir / 'study.json').write_text(json.dumps(settings))
         if provenance is not None:
             (workdir / 'provenance.json').write_text(json.dumps(provenance))
@@ -113,3 +141,39 @@ def make_study(tmp_path_factory) -> Callable[..., Path]:
 @pytest.fixture(scope='session')
 def study(make_study) -> Path:
     return make_study(provenance={'commit': 'c0ffee', 'wall_seconds': {'train': 187.5}})
+
+
+@pytest.fixture(scope='session')
+def results(study):
+    return read_results(study)
+
+
+@pytest.fixture(scope='session')
+def refits(make_study):
+    return read_results(make_study(refits=True))
+
+
+@pytest.fixture(scope='session')
+def bare(results):
+    """The study before any fit."""
+    return replace(results, fits={}, by_task={}, held_out={}, rows=[])
+
+
+@pytest.fixture(scope='session')
+def losses_alone(make_study):
+    return read_results(make_study(answers=False))
+
+
+@pytest.fixture(scope='session')
+def ladder(results):
+    """Runs that share no budgets: those of the study, each trained a little longer than the one before."""
+
+    def longer(rows):
+        factors = {run: 1.05**at for at, run in enumerate(sorted(set(results.macro.run.tolist())))}
+        factor = np.array([factors[run] for run in rows.run.tolist()])
+        return replace(rows, tokens=rows.tokens * factor, train_flops=rows.train_flops * factor)
+
+    observations, losses = longer(results.observations), longer(results.losses)
+    tables = Tables(observations, macro_average(observations), losses)
+    rows = allocation_rows(results.fits, tables.macro, losses, results.inference_flops)
+    return replace(results, tables=tables, rows=rows)

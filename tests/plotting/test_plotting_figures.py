@@ -1,14 +1,12 @@
 import hashlib
 
 import matplotlib
-import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from t2jax.laws.observations import value_at_k
-from t2jax.plotting import curves, grid, isoflop
-from t2jax.plotting.report import FIGURES
-from t2jax.plotting.results import read_results
+from t2jax.plotting import grid
+from t2jax.plotting.figures import DRAWINGS, write_drawing
+from t2jax.plotting.results import NotDrawn, read_results
 from t2jax.plotting.style import budget_colours, label_ends, log_ticks, new_figure, png_bytes, spread
 
 
@@ -17,61 +15,12 @@ def results(study):
     return read_results(study)
 
 
-def test_inference_corrected_points_are_measured_at_their_own_k(results):
-    _, numbers = isoflop.isoflop_inference_corrected(results)
-    measured = [row for row in numbers if row['kind'] == 'measured' and 'nll' in row]
-    assert len(measured) == 12
-    for row in measured:
-        assert row['k'] == pytest.approx(1e6 / (2 * row['params']))
-        assert row['nll'] == value_at_k(results.macro, row['run'], row['k'], 'nll')
-    choices = {(row['law'], row['train_flops']): row for row in numbers if row['kind'] == 'choice' and 'nll' in row}
-    for row in results.rows:
-        assert choices['t2-nll', row['train_flops']]['nll'] == pytest.approx(row['t2-nll']['nll'])
-        assert choices['chinchilla', row['train_flops']]['nll'] == pytest.approx(row['chinchilla']['nll'])
-
-
-def test_single_pass_is_at_one_sample(results):
-    _, numbers = isoflop.isoflop_single_pass(results)
-    assert {row['k'] for row in numbers if row['kind'] in ('measured', 'choice')} == {1.0}
-
-
-def test_sizes_that_cannot_draw_one_sample_are_off_the_corrected_panels(make_study):
-    results = read_results(make_study(inference_flops=2 * 20e3))
-    figure, numbers = isoflop.isoflop_inference_corrected(results)
-    assert max(row['params'] for row in numbers) <= 20e3 * (1 + 1e-9)
-    assert figure.axes[0].get_xlim()[1] < 21e3
-
-
-def test_optimal_allocation_goes_through_the_rows_and_past_them(results):
-    _, numbers = grid.optimal_allocation(results)
-    lines = {(row['law'], row['train_flops']): row['params'] for row in numbers if row['kind'] == 'law'}
-    for row in results.rows:
-        for law in ('chinchilla', 't2-nll', 't2-accuracy'):
-            near = [budget for name, budget in lines if name == law and np.isclose(budget, row['train_flops'])]
-            assert lines[law, near[0]] == pytest.approx(row[law]['params'], rel=1e-6)
-    assert max(budget for _, budget in lines) == pytest.approx(4 * 3.2e11)
-
-
-def test_extrapolation_marks_exactly_the_overtrained_runs(results):
-    _, numbers = curves.extrapolation(results)
-    for row in numbers:
-        assert row['held_out'] == (row['tokens'] / row['params'] > 150)
-    assert {row['held_out'] for row in numbers} == {True, False}
-
-
 def test_grid_marks_overtrained_and_best_runs(results):
     _, cells = grid.checkpoint_grid(results)
     assert len(cells) == 12
     assert [cell['overtrained'] for cell in cells] == [cell['tokens_per_param'] > 150 for cell in cells]
     best = results.rows[-1]['checkpoints']['nll']['run']
     assert 't2-nll' in next(cell for cell in cells if cell['run'] == best)['picked_by']
-
-
-def test_curves_show_the_smallest_a_middling_and_the_largest_run_of_the_largest_budget(results):
-    assert curves.three_runs(results) == ['n3000-3e+11', 'n24000-3e+11', 'n96000-3e+11']
-    _, numbers = curves.pass_at_k_curves(results)
-    row = next(row for row in numbers if row['k'] == 4 and row['task'] == 'spatial')
-    assert row['pass_at_k_sampled_low'] < row['pass_at_k_sampled'] < row['pass_at_k_sampled_high']
 
 
 def test_bytes_depend_on_neither_the_users_settings_nor_the_hour(results, monkeypatch):
@@ -85,14 +34,19 @@ def test_bytes_depend_on_neither_the_users_settings_nor_the_hour(results, monkey
         assert matplotlib.rcParams['font.size'] == 23
 
 
-@pytest.mark.parametrize('name', FIGURES)
+UNTUNED = [
+    name for name in DRAWINGS if name not in ('figure_5_post_training', 'fine_tuning_curves', 'table_2_post_training')
+]
+
+
+@pytest.mark.parametrize('name', UNTUNED)
 def test_no_text_is_clipped_or_overlaps_another(results, name):
-    figure, _ = FIGURES[name](results)
+    figure, _ = DRAWINGS[name].draw(results)
     png_bytes(figure)
     drawing = figure.canvas.get_renderer()
     texts = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
     boxes = [(text.get_text(), text.get_window_extent(drawing).padded(-1.5)) for text in texts]
-    assert len(boxes) > 15
+    assert len(boxes) > 9
     for at, (words, box) in enumerate(boxes):
         assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1, words
         assert figure.bbox.y0 <= box.y0 and box.y1 <= figure.bbox.y1, words
@@ -130,3 +84,19 @@ def test_larger_budgets_are_darker():
     colours = budget_colours([8e10, 6.4e11, 1.6e11])
     shades = [sum(colours[budget][:3]) for budget in (8e10, 1.6e11, 6.4e11)]
     assert shades == sorted(shades, reverse=True)
+
+
+@pytest.mark.parametrize('name', DRAWINGS)
+def test_a_drawing_is_written_as_picture_vector_and_numbers_or_says_why_not(results, tmp_path, name):
+    drawing = DRAWINGS[name]
+    assert len(drawing.title) > 10 and len(drawing.caption) > 20
+    if name not in UNTUNED:
+        with pytest.raises(NotDrawn, match='fine-tuned'):
+            write_drawing(drawing, results, tmp_path)
+        assert not list(tmp_path.iterdir())
+        return
+    paths = write_drawing(drawing, results, tmp_path)
+    assert [path.name for path in paths] == [f'{name}.png', f'{name}.pdf', f'{name}.csv']
+    first = [path.read_bytes() for path in paths]
+    assert first[0].startswith(b'\x89PNG') and first[1].startswith(b'%PDF') and first[2].count(b'\n') > 1
+    assert [path.read_bytes() for path in write_drawing(drawing, results, tmp_path)] == first

@@ -1,13 +1,20 @@
+"""The page as text: what it says, in which order, of whole studies and of studies that lack something."""
+
 import csv
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 from t2jax.plotting import curves
+from t2jax.plotting.figures import DRAWINGS
 from t2jax.plotting.labels import human_percent
-from t2jax.plotting.report import FIGURES, write_report
+from t2jax.plotting.report import write_report
 from t2jax.plotting.results import read_results
+
+AFTER = {'figure_5_post_training', 'fine_tuning_curves', 'table_2_post_training'}
+DRAWN = set(DRAWINGS) - AFTER  # of a study that fine-tuned nothing
 
 
 class Page(HTMLParser):
@@ -20,21 +27,32 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         values = dict(attributes)
-        self.fetched += [values[name] for name in ('src', 'href', 'srcset', 'data', 'poster') if name in values]
+        sources = [values[name] for name in ('src', 'href', 'srcset', 'data', 'poster') if name in values]
+        self.fetched += [source for source in sources if not source.startswith('#')]
         if tag == 'img':
             self.images.append(values)
-        if tag not in ('meta', 'img'):
+        if tag not in ('meta', 'img', 'input', 'br', 'link'):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        self.words.append(data)
+        if not self.open or self.open[-1] not in ('script', 'style'):
+            self.words.append(data)
 
     @property
     def text(self):
         return ' '.join(' '.join(self.words).split())
+
+
+def answer_of(page):
+    """The page from its contents to the table of all budgets: what comes first."""
+    return page.text.split('The answer at every training budget')[1]
+
+
+def read_page(workdir):
+    return Page(write_report(workdir).read_text(encoding='utf-8'))
 
 
 @pytest.fixture(scope='module')
@@ -50,14 +68,14 @@ def page(index):
 def test_it_lies_where_the_contract_says(study, index):
     assert index == study / 'report' / 'index.html'
     names = {path.name for path in index.parent.iterdir()}
-    assert {f'{figure}.{kind}' for figure in FIGURES for kind in ('png', 'csv')} <= names
+    assert {f'{name}.{kind}' for name in DRAWN for kind in ('png', 'pdf', 'csv')} <= names
     assert {'answer.csv', 'answer.txt'} <= names
-    assert not [name for name in names if 'unfinished' in name]
+    assert not [name for name in names if 'tmp' in name or name.startswith(tuple(AFTER))]
 
 
 def test_the_answer_comes_first_and_is_that_of_the_allocation(study, page):
     row = json.loads((study / 'allocation.json').read_text())[-1]
-    first = page.text.split('The answer at every training budget')[0]
+    first = answer_of(page)
     assert f'train {row["t2-nll"]["params"] / 1e3:.3g}k parameters' in first
     assert f'draw {int(row["t2-nll"]["samples"])} samples' in first
     assert f'{100 * row["t2-accuracy"]["pass_at_k"]:.1f} %' in first
@@ -68,19 +86,20 @@ def test_the_answer_comes_first_and_is_that_of_the_allocation(study, page):
 def test_it_needs_nothing_from_elsewhere(index, page):
     assert page.fetched and all(source.startswith('data:image/png;base64,') for source in page.fetched)
     html = index.read_text(encoding='utf-8')
-    assert '<script' not in html and '@import' not in html and 'url(' not in html
+    assert '@import' not in html and 'url(' not in html and 'fetch(' not in html and 'XMLHttpRequest' not in html
     assert page.open == []
 
 
 def test_every_figure_has_its_picture_caption_and_alternative_text(page):
-    assert len(page.images) == len(FIGURES)
+    pictured = DRAWN - {'table_1_checkpoints'}  # which the page writes as a table
+    assert len(page.images) == len(pictured)
     assert all(len(image['alt']) > 80 for image in page.images)
-    assert all(f'{figure}.csv' in page.text for figure in FIGURES)
+    assert all(f'{name}.csv' in page.text for name in pictured)
 
 
 def test_the_csv_holds_the_numbers_of_the_figure(study, index):
     _, numbers = curves.extrapolation(read_results(study))
-    with open(index.parent / 'extrapolation.csv') as file:
+    with open(index.parent / 'figure_4_extrapolation.csv') as file:
         back = list(csv.DictReader(file))
     assert [float(row['predicted']) for row in back] == [row['predicted'] for row in numbers]
     assert [row['run'] for row in back] == [row['run'] for row in numbers]
@@ -97,8 +116,8 @@ def test_errors_stand_beside_the_null_and_the_paper(study, page):
             str(scores[f'n_{side}']),
         )
     ]
-    assert ' '.join(['Approach 1 (NLL) mean over tasks', *errors, '2.8 % Approach 1 (NLL) knowledge']) in page.text
-    assert '8.4 % Approach 2 (pass@k) knowledge' in page.text
+    assert ' '.join(['Approach 1 (NLL) mean over tasks', *errors, '2.80 % Approach 1 (NLL) knowledge']) in page.text
+    assert '8.40 % Approach 2 (pass@k) knowledge' in page.text
     assert scores['held_out'] < scores['null_held_out'] and 'Approach 1 (NLL) beats its null' in page.text
     assert 'theta2 is at a made-up bound' in page.text
 
@@ -120,11 +139,6 @@ def test_provenance_and_settings_are_shown_and_escaped(index, page):
     assert '<b>bold' not in index.read_text(encoding='utf-8')
 
 
-def test_light_dark_phone_and_print(index):
-    html = index.read_text(encoding='utf-8')
-    assert all(words in html for words in ('prefers-color-scheme: dark', 'width=device-width', '@media print'))
-
-
 def test_equal_inputs_give_equal_bytes(study, index):
     before = {path.name: path.read_bytes() for path in index.parent.iterdir()}
     write_report(study)
@@ -137,31 +151,89 @@ def test_it_says_so_where_the_optimum_is_not_smaller_or_not_bracketed(make_study
         rows[-1]['checkpoints']['nll']['bracketed'] = False
 
     workdir = make_study(bend_rows=bend, sampled=False, held_out=False)
-    page = Page(write_report(workdir).read_text(encoding='utf-8'))
+    page = read_page(workdir)
     assert 'the laws disagree' in page.text
     assert "Approach 2's optimum is not a smaller model than Chinchilla's at 3.2e11 FLOPs (larger:" in page.text
     assert 'The best checkpoint by NLL is not bracketed at 3.2e11 FLOPs' in page.text
     # The same study has no samples and no extrapolation test, which the page says instead of drawing.
     assert 'drew no real samples' in page.text and 'No run was held out' in page.text
-    assert 'extrapolation.csv' not in page.text and not (workdir / 'report' / 'extrapolation.png').exists()
+    assert 'figure_4_extrapolation.csv' not in page.text
+    assert not (workdir / 'report' / 'figure_4_extrapolation.png').exists()
+
+
+def test_runs_that_nobody_measured_are_listed_and_the_rest_is_drawn(make_study):
+    workdir = make_study(never_measured=('n9-lost', 'n8-preempted'))
+    page = read_page(workdir)
+    assert 'Not measured yet: 2 runs (n9-lost, n8-preempted).' in page.text
+    assert (workdir / 'report' / 'figure_3_isoflop.png').exists()
+
+
+def test_a_study_of_losses_says_what_it_cannot_tell(make_study):
+    workdir = make_study(answers=False)
+    page = read_page(workdir)
+    assert page.text.index('and each question answered once, train') < page.text.index('What the budget should buy')
+    assert 'nothing is said of repeated sampling' in page.text
+    assert 'Approach 1 (NLL) is not fitted: there are too few rows.' in page.text
+    assert (workdir / 'report' / 'isoflop_loss.png').exists()
+    assert not (workdir / 'report' / 'figure_7_pass_at_k_by_task.png').exists()
+    assert 'Table 1 needs answers measured at several k' in page.text
+
+
+def test_a_fit_that_did_not_converge_is_said_first(make_study):
+    page = read_page(make_study(bend_fit=lambda fit: replace(fit, converged=fit.law != 't2-nll')))
+    first = answer_of(page)
+    assert 'Approach 1 (NLL) is not to be trusted: its search had not converged' in first
+    assert 'Chinchilla is not to be trusted' not in first
+
+
+def test_bands_say_how_sure_the_answer_is(make_study):
+    workdir = make_study(refits=True)
+    low, high = json.loads((workdir / 'allocation.json').read_text())[-1]['t2-nll']['bands']['params']['80']
+    first = answer_of(read_page(workdir))
+    assert f'80 % of refits to redrawn runs choose {low / 1e3:.3g}k to {high / 1e3:.3g}k parameters' in first
+
+
+def test_before_any_fit_there_is_a_page_without_an_answer(make_study):
+    workdir = make_study()
+    for path in [*(workdir / 'fits').iterdir(), workdir / 'fits.json', workdir / 'allocation.json']:
+        path.unlink()
+    page = read_page(workdir)
+    assert 'No law is fitted yet, so there is no answer: `t2jax fit WORKDIR` fits them to the 12 runs' in page.text
+    assert (workdir / 'report' / 'figure_8_checkpoint_grid.png').exists()
+    assert 'No law is fitted yet' in (workdir / 'report' / 'answer.txt').read_text()
+
+
+def test_what_is_no_longer_drawn_is_taken_away(make_study):
+    workdir = make_study()
+    write_report(workdir)
+    for path in (workdir / 'fits').glob('t2-*.json'):
+        path.unlink()
+    (workdir / 'allocation.json').write_text(
+        json.dumps([{k: v for k, v in row.items() if not k.startswith('t2-')} for row in _rows(workdir)])
+    )
+    write_report(workdir)
+    assert not list((workdir / 'report').glob('figure_1_overview.*'))
+
+
+def _rows(workdir):
+    return json.loads((workdir / 'allocation.json').read_text())
 
 
 @pytest.mark.parametrize(
     ('name', 'content', 'words'),
     [
-        ('observations.csv', None, 'observations.csv, which is not there'),
-        ('fits/t2-nll.json', None, 't2-nll.json, which is not there'),
-        ('allocation.json', None, 'allocation.json, which is not there'),
-        ('study.json', None, 'study.json, which is not there'),
+        ('observations.csv', None, 'has no measured run yet: neither observations.csv nor losses.csv is there'),
         ('allocation.json', '[]', 'at least one allocation row'),
         ('allocation.json', '[{"train_flops": 1}]', 'lacks checkpoints, chinchilla'),
-        ('allocation.json', '[{', 'is not valid JSON'),
+        ('allocation.json', '[{', 'is not readable JSON'),
         ('fits/t2-nll.json', '{"version": 2}', 't2-nll.json lacks'),
+        ('study.json', None, 'study.json, which is not there'),
         ('study.json', '3', 'one JSON object'),
+        ('study.json', '{}', 'says no inference_flops'),
     ],
 )
 def test_it_refuses_with_one_sentence_and_writes_nothing(make_study, name, content, words):
-    workdir = make_study(sizes=(6e3, 24e3, 96e3))
+    workdir = make_study(sizes=(6e3, 24e3, 96e3), text=name != 'observations.csv')
     (workdir / name).unlink()
     if content is not None:
         (workdir / name).write_text(content)

@@ -2,7 +2,8 @@ import copy
 
 import pytest
 
-from t2jax.plotting.table import answer_lines, cautions, headline, table_rows
+from t2jax.plotting.answer import cautions, headline
+from t2jax.plotting.table import answer_lines, table_rows
 
 
 def choice(params, **more):

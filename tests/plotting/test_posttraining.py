@@ -26,14 +26,18 @@ from made_up_posttraining import (
 from matplotlib.text import Text
 
 from t2jax.plotting.labels import human_ratio
+from t2jax.plotting.posttraining import fine_tuning_curves, post_training
 from t2jax.plotting.posttraining_html import posttraining_html
 from t2jax.plotting.posttraining_results import FILES, read_posttraining
-from t2jax.plotting.report import POST_TRAINING, write_report
+from t2jax.plotting.report import write_report
 from t2jax.plotting.style import LAW_COLOURS, png_bytes
+
+DRAWINGS = {'figure_5_post_training': post_training, 'fine_tuning_curves': fine_tuning_curves}
+NAMES = (*DRAWINGS, 'table_2_post_training')
 
 
 def figures(found):
-    return {name: draw(SimpleNamespace(posttraining=found)) for name, draw in POST_TRAINING.items()}
+    return {name: draw(SimpleNamespace(posttraining=found)) for name, draw in DRAWINGS.items()}
 
 
 @pytest.fixture
@@ -53,9 +57,8 @@ def test_without_posttraining_the_report_is_as_it_was(tuned):
     (tuned / 'posttraining' / 'runs').mkdir(parents=True)  # begun, nothing finished
     write_report(tuned)
     assert files(tuned) == before
-    assert 'fine-tun' not in before['index.html'].decode() and not {f'{name}.png' for name in POST_TRAINING} & set(
-        before
-    )
+    assert 'After fine-tuning' not in before['index.html'].decode()
+    assert not {f'{name}.png' for name in NAMES} & set(before)
 
 
 def test_the_report_gains_figures_tables_and_words_and_the_rest_is_left_alone(tuned):
@@ -63,7 +66,7 @@ def test_the_report_gains_figures_tables_and_words_and_the_rest_is_left_alone(tu
     before = files(tuned)
     write_report(fine_tune(tuned))
     now = files(tuned)
-    new = {f'{name}.{kind}' for name in POST_TRAINING for kind in ('png', 'csv')} | {'post_training_table.csv'}
+    new = {f'{name}.{kind}' for name in NAMES for kind in ('png', 'pdf', 'csv')} | {'post_training_table.csv'}
     assert set(now) == set(before) | new
     assert all(now[name] == before[name] for name in before if name != 'index.html')
     assert (
@@ -71,7 +74,8 @@ def test_the_report_gains_figures_tables_and_words_and_the_rest_is_left_alone(tu
     )
     assert len(now['post_training_table.csv'].splitlines()) == 1 + len(make_rows())
     html = now['index.html'].decode()
-    assert html.count('<h2>After fine-tuning</h2>') == 1 and html.count('<figure') == len(POST_TRAINING) + 6
+    assert html.count('>After fine-tuning</h2>') == 1
+    assert html.count('<img') == before['index.html'].decode().count('<img') + len(DRAWINGS)
     write_report(tuned)
     assert files(tuned) == now
 
@@ -116,7 +120,7 @@ def test_a_broken_file_is_one_sentence_that_says_where(tmp_path, name, old, new,
 
 def test_the_figure_has_every_optimum_and_its_band(tmp_path):
     rows = make_rows()
-    figure, numbers = figures(after(tmp_path, rows=rows))['post_training']
+    figure, numbers = figures(after(tmp_path, rows=rows))['figure_5_post_training']
     assert len(numbers) == 3 * len(rows) == 3 * 3 * 3 * 3
     for point in numbers:
         (row,) = [row for row in rows if all(row[name] == point[name] for name in ('stage', 'task', 'train_flops'))]
@@ -158,7 +162,7 @@ def test_optima_at_an_edge_are_hollow_and_starred(tmp_path):
     at(rows, 'sft', 'macro', 't2-nll')['at_edge'] = 0.11
     at(rows, 'sft', 'macro', 't2-accuracy')['at_edge'] = 0.1
     found = after(tmp_path, rows=rows)
-    figure, numbers = figures(found)['post_training']
+    figure, numbers = figures(found)['figure_5_post_training']
     for axis, law, hollow in zip(figure.axes, ('t2-nll', 't2-accuracy'), (3, 0)):
         faces = [line.get_markerfacecolor() for line in marks(axis, law)]
         assert faces.count('white') == hollow and len(faces) == 9
