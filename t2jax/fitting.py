@@ -4,7 +4,6 @@ What a law needs and the tables lack is said, in fits.json and on the terminal, 
 """
 
 import dataclasses
-import hashlib
 import json
 import sys
 from collections.abc import Mapping
@@ -20,10 +19,10 @@ from t2jax.laws.checkpoints import allocation_rows
 from t2jax.laws.fit import fit_law, measured
 from t2jax.laws.forms import PAPER_LAWS, Law
 from t2jax.laws.observations import Observations, where
-from t2jax.laws.record import VERSION, Fit, fit_to_dict, save_fit
+from t2jax.laws.record import Fit, fit_to_dict, save_fit
 from t2jax.laws.scores import score, split
 from t2jax.laws.settings import LawSettings
-from t2jax.laws.workdir import TABLES, Tables, read_tables
+from t2jax.laws.workdir import Tables, made_from, read_tables
 
 
 class Study(Protocol):
@@ -44,10 +43,8 @@ def fit_laws(study: Study, workdir: Path, quiet: bool) -> None:
 
     Raises FileNotFoundError where nothing is measured yet, ValueError where no law can be fitted.
     """
-    paths = [workdir / name for name in TABLES if (workdir / name).exists()]
-    made_from = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
-    made_from |= {'laws': dataclasses.asdict(study.laws), 'inference_flops': study.inference_flops, 'version': VERSION}
-    if _is_done(workdir, made_from):
+    wanted = made_from(workdir, dataclasses.asdict(study.laws), study.inference_flops, study.seed)
+    if _is_done(workdir, wanted):
         return
     tables = read_tables(workdir)
     main_fits: dict[str, Fit] = {}
@@ -64,18 +61,22 @@ def fit_laws(study: Study, workdir: Path, quiet: bool) -> None:
             bar.update(1)
     for law_name, reason in refused.items():
         print(f'{law_name} is not fitted: {reason}', file=sys.stderr)
+    allocation, record = workdir / 'allocation.json', {'made_from': wanted, 'refused': refused}
     if not main_fits:
+        allocation.unlink(missing_ok=True)
+        write_json(workdir / 'fits.json', record)
         raise ValueError(f'no law can be fitted to {workdir}: {next(iter(refused.values()))}')
     macro = where(tables.macro, np.isfinite(tables.macro.nll) | np.isfinite(tables.macro.pass_at_k))
-    write_json(workdir / 'allocation.json', allocation_rows(main_fits, macro, tables.losses, study.inference_flops))
-    write_json(workdir / 'fits.json', {'made_from': made_from, 'refused': refused})
+    write_json(allocation, allocation_rows(main_fits, macro, tables.losses, study.inference_flops))
+    write_json(workdir / 'fits.json', record)
 
 
 def _fit_everywhere(law: Law, tables: Tables, study: Study) -> tuple[Fit, dict[str, Any]]:
     """Fit a law to what it is about, Chinchilla's the loss, T2's the mean over tasks, and to each task."""
     main = tables.losses if law.single_pass else tables.macro
     if not len(main):
-        raise ValueError(f'it needs {law.target} of answers at several k, and there is no observations.csv')
+        lacks = 'there is no observations.csv' if not len(tables.macro) else 'observations.csv has none at k = 1'
+        raise ValueError(f'it needs {law.target} of answers, and {lacks}')
     by_task = {str(main.task[0]): main}
     if law.single_pass and len(tables.macro):
         by_task.setdefault('macro', tables.macro)
@@ -116,11 +117,11 @@ def _held_out(law: Law, task: str, rows: Observations, study: Study) -> dict[str
         return {}
 
 
-def _is_done(workdir: Path, made_from: Mapping[str, Any]) -> bool:
+def _is_done(workdir: Path, wanted: Mapping[str, Any]) -> bool:
     """Tell whether every law was fitted, or refused, to just these tables with these settings."""
     try:
         done = json.loads((workdir / 'fits.json').read_text(encoding='utf-8'))
     except (OSError, ValueError):
         return False
     fitted = [workdir / 'fits' / f'{law.name}.json' for law in PAPER_LAWS if law.name not in done.get('refused', ())]
-    return done.get('made_from') == made_from and all(path.exists() for path in (workdir / 'allocation.json', *fitted))
+    return done.get('made_from') == wanted and all(path.exists() for path in (workdir / 'allocation.json', *fitted))

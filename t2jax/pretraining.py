@@ -61,6 +61,8 @@ class Grid:
         twice = sorted({name for name in names if names.count(name) > 1})
         if not names or twice:
             raise ValueError(f'run names repeat: {twice}; rename them' if twice else 'the grid has no runs')
+        if not 0 < self.inference_flops < math.inf:
+            raise ValueError(f'inference_flops is {self.inference_flops}; a budget has to be above 0 and finite')
 
     def cell(self, name: str) -> Cell:
         """Return the run of this name; raises ValueError with the nearest names where there is none."""

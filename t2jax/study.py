@@ -31,7 +31,7 @@ from t2jax.data.shards import MANIFEST, open_shards, write_shards
 from t2jax.evaluation import contamination, runner
 from t2jax.evaluation.questions import Found
 from t2jax.fitting import fit_laws
-from t2jax.ladder import Ladder, tabulate, tabulate_scores
+from t2jax.ladder import Ladder, read, score_files, tabulate, tabulate_scores
 from t2jax.laws.tables import read_observations, write_observations
 from t2jax.laws.workdir import shorten
 from t2jax.mesh import make_mesh
@@ -68,6 +68,7 @@ def run_stages(
         raise ValueError(f'a {kind} has no stage {odd[0]!r}; it has {", ".join(work)}')
     if isinstance(study, StudyConfig):
         stage.check_settings(study, workdir)
+    _check_inputs(study, workdir, stages)
     # the free fields change nothing in what was trained and measured; the fits know which they were made with
     claim(workdir / 'study.json', study, free=_FREE[type(study)])
     for name in work:
@@ -76,6 +77,16 @@ def run_stages(
             work[name](study, workdir, quiet)
             if name != 'report':  # which shows the record, and so has to come after it
                 provenance.record(workdir, name, time.perf_counter() - started)
+
+
+def _check_inputs(study: StudyConfig | Ladder | Grid, workdir: Path, stages: Sequence[str]) -> None:
+    """Raise, before a folder is claimed, where the tables of somebody else's runs are not there."""
+    if isinstance(study, Ladder) and 'data' in stages:
+        read(study)
+    elif isinstance(study, Grid) and 'evaluate' in stages:
+        score_files(workdir)
+    elif not (isinstance(study, StudyConfig) or (workdir / 'study.json').exists()):
+        raise FileNotFoundError(f'{workdir} is not the workdir of this study yet; run its first stage, or all, first')
 
 
 _FREE: dict[type, tuple[str, ...]] = {

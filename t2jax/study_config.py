@@ -1,6 +1,7 @@
 """What a study is: its world, its grid of runs, and how they are trained, measured and fitted. A page of values."""
 
 import dataclasses
+import math
 
 from t2jax import costs
 from t2jax.data.world import World
@@ -60,8 +61,8 @@ class StudyConfig:
             raise ValueError('the study has no runs; its grid needs at least one')
         if len(set(names)) < len(names):
             raise ValueError(f'run names repeat: {sorted({n for n in names if names.count(n) > 1})}; rename them')
-        if not self.inference_flops > 0:
-            raise ValueError(f'inference_flops is {self.inference_flops}; a budget has to be above 0')
+        if not 0 < self.inference_flops < math.inf:
+            raise ValueError(f'inference_flops is {self.inference_flops}; a budget has to be above 0 and finite')
         if self.runs_at_once < 1:
             raise ValueError(f'runs_at_once is {self.runs_at_once}; it has to be at least 1')
 

@@ -1,12 +1,16 @@
 """A ladder that somebody else trained, as a study: tables in, fits, allocation and report out."""
 
 import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from t2jax.cli import main
 from t2jax.cli.studies import load_study
+from t2jax.config import to_dict, write_json
 from t2jax.fitting import fit_laws
 from t2jax.ladder import Ladder, Source, tabulate, tabulate_scores
 from t2jax.laws.forms import LAWS
@@ -15,6 +19,7 @@ from t2jax.laws.record import load_fit
 from t2jax.laws.settings import LawSettings
 from t2jax.laws.tables import read_observations, write_observations
 from t2jax.laws.workdir import missing_runs, read_tables
+from t2jax.plotting.results import read_results
 
 PLANTED = {'E': 1.2, 'A': 60.0, 'B': 300.0, 'alpha': 0.3, 'beta': 0.3, 'G': 1.5, 'gamma': 0.4}
 PLANTED |= {'theta0': 3.5, 'theta1': 1.1, 'theta2': 0.9, 'theta3': 0.3, 'theta4': -0.1}
@@ -73,11 +78,55 @@ def test_fitting_again_changes_nothing_and_other_settings_fit_anew(fitted, capsy
     before, stamp = path.read_bytes(), path.stat().st_mtime_ns
     fit_laws(ladder, workdir, quiet=True)
     assert path.stat().st_mtime_ns == stamp
-    told = json.loads((workdir / 'fits.json').read_text())
-    assert told['refused'] == {}
-    (workdir / 'fits.json').write_text(json.dumps(told | {'made_from': {}}))
+    assert json.loads((workdir / 'fits.json').read_text())['refused'] == {}
+    for change in ({'seed': 1}, {'laws': replace(QUICK, refits=5)}, {'inference_flops': 4e9}):
+        fit_laws(replace(ladder, **change), workdir, quiet=True)
+        assert path.stat().st_mtime_ns != stamp, change
+        stamp = path.stat().st_mtime_ns
     fit_laws(ladder, workdir, quiet=True)
-    assert path.stat().st_mtime_ns != stamp and path.read_bytes() == before
+    assert path.read_bytes() == before
+
+
+def test_fits_of_other_tables_or_settings_are_said_to_be(fitted, tmp_path):
+    ladder, workdir = fitted
+    shutil.copytree(workdir, tmp_path / 'copy')
+    workdir = tmp_path / 'copy'
+    write_json(workdir / 'study.json', to_dict(ladder))
+    assert not read_results(workdir).stale
+    write_json(workdir / 'study.json', to_dict(replace(ladder, inference_flops=8e9)))
+    results = read_results(workdir)
+    assert results.stale and results.inference_flops == 2e9  # of the fits, as all that is drawn
+    write_json(workdir / 'study.json', to_dict(ladder))
+    rows = read_observations(workdir / 'observations.csv')
+    write_observations(workdir / 'observations.csv', where(rows, rows.run != rows.run[0]))
+    assert read_results(workdir).stale
+
+
+def test_where_no_law_can_be_fitted_the_reasons_stay(tmp_path):
+    few = where(grid(), grid().params < 1.5e7)
+    write_observations(tmp_path / 'observations.csv', where(few, few.k < 3))
+    (tmp_path / 'allocation.json').write_text('[]')
+    ladder = Ladder(str(tmp_path), 2e9, observations=(Source('a.csv'),), laws=QUICK)
+    with pytest.raises(ValueError, match='no law can be fitted to .*: chinchilla needs at least 5 rows'):
+        fit_laws(ladder, tmp_path, quiet=True)
+    assert set(json.loads((tmp_path / 'fits.json').read_text())['refused']) == {'chinchilla', 't2-nll', 't2-accuracy'}
+    assert not (tmp_path / 'allocation.json').exists()
+
+
+def test_tables_by_question_are_read_as_far_as_their_samples_go(tmp_path):
+    lines = [f'{n},{d},t,{q},{12 + q},{q}' for n in (1e7, 2e7) for d in (1e9, 2e9) for q in range(1, 4)]
+    (tmp_path / 'counts.csv').write_text('\n'.join(['params,tokens,task,question,n_samples,n_correct', *lines]) + '\n')
+    ladder = Ladder(str(tmp_path), 2e9, observations=(Source(str(tmp_path / 'counts.csv')),))
+    tabulate(ladder, tmp_path)
+    rows = read_observations(tmp_path / 'observations.csv')
+    assert sorted(set(rows.k.tolist())) == [1, 2, 4, 8] and set(rows.measure.tolist()) == {'counts'}
+
+
+def test_tasks_measured_at_different_k_share_what_they_have(tmp_path):
+    write_observations(tmp_path / 'observations.csv', concatenate([grid(task='one'), grid((1, 2, 4), 'other')]))
+    tables = read_tables(tmp_path)
+    assert set(tables.macro.k.tolist()) == {1, 2, 4} and len(tables.runs) == 15
+    assert tables.said == ('Left out of the mean over tasks, since not every task was measured there: k = 8, 16, 32.',)
 
 
 def test_losses_alone_are_chinchillas(tmp_path, capsys):
@@ -168,6 +217,11 @@ def test_a_table_is_reported_by_one_command(tmp_path, capsys):
         (['study', '{}/study.py'], 'there is no table nowhere.csv; give the path of a CSV or Parquet file'),
         (['study', '{}/study.py', '--workdir', 'gs://bucket/x'], 'is in a bucket; copy its scores to a folder'),
         (['study', '{}/none.py'], "no reader 'excel'; there are table, porian"),
+        (['study', '{}/odd.py'], "choice is () for reader 'pythia'; it takes benchmark"),
+        (['study', '{}/study.py', '--inference-flops', 'inf'], 'a budget has to be above 0 and finite'),
+        (['study', '{}/study.py', '--stage', 'fit'], 'is not the workdir of this study yet; run its first stage'),
+        (['study', '{}/two.py'], 'texts.csv has losses of c4 and rw; Chinchilla is fitted to those of one text'),
+        (['study', '{}/twice.py'], 'has nll at k = 1 alone, as losses have'),
     ],
 )
 def test_bad_input_is_one_sentence(tmp_path, capsys, arguments, words):
@@ -176,10 +230,19 @@ def test_bad_input_is_one_sentence(tmp_path, capsys, arguments, words):
     work = tmp_path / 'work'
     (tmp_path / 'study.py').write_text(f"{head}STUDY = Ladder({str(work)!r}, 1e9, losses=(Source('nowhere.csv'),))\n")
     (tmp_path / 'none.py').write_text(f"{head}STUDY = Ladder('x', 1e9, losses=(Source('a.xls', 'excel'),))\n")
+    (tmp_path / 'odd.py').write_text(f"{head}STUDY = Ladder('x', 1e9, losses=(Source('a.csv', 'pythia'),))\n")
+    one = losses_of(grid())
+    texts = [replace(one, task=np.full(len(one), text)) for text in ('c4', 'rw')]
+    write_observations(tmp_path / 'texts.csv', concatenate(texts))
+    write_observations(tmp_path / 'once.csv', one)
+    texts, once = (f'(Source({str(tmp_path / name)!r}),)' for name in ('texts.csv', 'once.csv'))
+    ladders = {'two': f'losses={texts}', 'twice': f'observations={once}, losses={once}'}
+    for name, tables in ladders.items():
+        (tmp_path / f'{name}.py').write_text(f'{head}STUDY = Ladder({str(work)!r}, 1e9, {tables})\n')
     assert main([argument.format(tmp_path) for argument in arguments]) == 2
     error = capsys.readouterr().err
     assert words in error and error.count('\n') == 1
-    assert not (tmp_path / 'report').exists() and not list(work.glob('*.csv'))
+    assert not (tmp_path / 'report').exists() and not work.exists() and not Path('out/mine').exists()
 
 
 @pytest.mark.parametrize(

@@ -147,17 +147,15 @@ def read_source(options: argparse.Namespace) -> tuple['Observations', Callable[[
 
 
 def _ks(given: str | None, questions: 'Questions') -> Sequence[float]:
-    """Parse --k; unless given, powers of 2 up to what every question has samples for, or to 1024."""
-    import numpy as np
+    """Parse --k; unless given, as far as the samples go."""
+    from t2jax.laws.questions import default_ks
 
-    if given is not None:
-        try:
-            return [float(k) for k in given.split(',')]
-        except ValueError:
-            raise ValueError(f'--k is {given!r}; list numbers, e.g. 1,4,16') from None
-    counted = np.isfinite(questions.n_samples)
-    most = min(1024.0, questions.n_samples[counted].min()) if counted.any() else 1024.0
-    return [2.0**power for power in range(11) if 2.0**power <= most]
+    if given is None:
+        return default_ks(questions)
+    try:
+        return [float(k) for k in given.split(',')]
+    except ValueError:
+        raise ValueError(f'--k is {given!r}; list numbers, e.g. 1,4,16') from None
 
 
 def _one_task(table: 'Observations', options: argparse.Namespace) -> 'Observations':

@@ -28,8 +28,10 @@ def run_study(options: argparse.Namespace) -> None:
 
     stages = getattr(options, 'stage', None) or STAGES_OF[options.command]
     run_stages(study, Path(workdir), stages, quiet=options.json)
-    if 'report' in stages:
-        print_answer(Path(workdir), options.json)
+    if 'report' in stages and not options.json:
+        print((Path(workdir) / 'report' / 'answer.txt').read_text(encoding='utf-8'))
+    elif 'report' in stages:
+        print_answer(Path(workdir), as_json=True)
     elif options.json:
         print(json.dumps({'workdir': str(workdir), 'runs': [run.name for run in getattr(study, 'runs', ())]}))
 

@@ -40,8 +40,10 @@ def allocation_rows(
         for law in ('t2-nll', 't2-accuracy'):
             if law in fits:
                 row[law] = _choice(fits[law], budget, inference_flops)
-                once = best_allocation(fits[law], train_flops=budget)
-                row[law]['params_for_one_sample'] = once['params']
+                once = best_allocation(fits[law], train_flops=budget)['params']
+                low, high = fits[law].params_range
+                outside = not 0.99 * low <= once <= 1.01 * high
+                row[law] |= {'params_for_one_sample': once, 'one_sample_outside_the_runs': outside}
         row['checkpoints'] = _checkpoints(observations, losses, budget, inference_flops) if profiles else {}
         rows.append(row)
     return rows
@@ -57,7 +59,7 @@ def _checkpoints(
         ('nll', observations, inference_flops, 'nll'),
         ('pass_at_k', observations, inference_flops, 'pass_at_k'),
     ):
-        if len(table):
+        if np.isfinite(getattr(table, column)).any():
             trained = where(table, np.abs(np.log(table.train_flops / budget)) < np.log(SAME_BUDGET))
             found[pick] = _best_checkpoint(trained, samples, column)
     return found

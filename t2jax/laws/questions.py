@@ -112,6 +112,13 @@ MEASURE_OF = {
 }
 
 
+def default_ks(questions: Questions) -> list[float]:
+    """List the powers of 2 up to what every question has samples for, or to 1024."""
+    counted = np.isfinite(questions.n_samples)
+    most = min(1024.0, questions.n_samples[counted].min()) if counted.any() else 1024.0
+    return [2.0**power for power in range(11) if 2.0**power <= most]
+
+
 def derive(questions: Questions, ks: Sequence[float], estimator: str | None = None) -> Observations:
     """Tabulate nll and pass@k of each (run, task), in order of appearance, at each k of `ks`.
 

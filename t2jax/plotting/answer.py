@@ -30,6 +30,7 @@ AIMS = {
     APPROACH_1: ('lowest NLL', 'NLL', 'nll', human_loss),
     APPROACH_2: ('highest pass@k', 'pass@k', 'pass_at_k', human_percent),
 }
+BETTER = {APPROACH_1: 'a lower NLL', APPROACH_2: 'a higher pass@k'}
 # Two law optima closer than this are the same size to any reader.
 SAME = 0.01
 
@@ -74,7 +75,7 @@ def _ranges(choices: list[dict]) -> str:
         write = (lambda k: f'{whole_samples(k):,}') if name == 'samples' else human_count
         low, high = write(values[0]), write(values[-1])
         ends.append(low if low == high else f'{low} to {high}')
-    return f'{ends[0]} parameters on {ends[1]} tokens, {ends[2]} samples'
+    return f'{ends[0]} parameters on {ends[1]} tokens, {ends[2]} sample{"" if ends[2] == "1" else "s"}'
 
 
 def answer_sentences(row: dict) -> list[str]:
@@ -103,8 +104,9 @@ def _approach(law: str, row: dict) -> str:
         said += f"; Chinchilla's choice would give {write(chinchilla[column])} for the same two budgets"
     elif chinchilla:
         said += "; Chinchilla's choice is too large to draw one sample"
-    once = human_count(choice['params_for_one_sample'])
-    return f'{said}. {_how_sure(choice)}For a single sample it would take {once} parameters.'
+    once = f'{human_count(choice["params_for_one_sample"])} parameters'
+    once += ', far outside the runs' if choice.get('one_sample_outside_the_runs') else ''
+    return f'{said}. {_how_sure(choice)}For a single sample it would take {once}.'
 
 
 def _how_sure(choice: dict) -> str:
@@ -128,20 +130,21 @@ def _checkpoint_sentences(row: dict) -> list[str]:
     kept = f"Of the checkpoints trained, Chinchilla's rule (lowest {_loss_name(row)}) keeps {_checkpoint(single)}"
     if set(best) == {'single_pass'}:
         return [f'{kept}: {human_loss(single["nll"])}.']
-    if not all(best.get(pick) for pick in PICKS):
-        return []
-    if whole_samples(single['samples']) and 'nll_at_k' in single:
-        values = human_loss(single['nll_at_k']), human_percent(single['pass_at_k'])
-        kept += f': NLL {values[0]} and pass@k {values[1]}'
+    others = [(law, best[AIMS[law][2]]) for law in APPROACHES if best.get(AIMS[law][2])]
+    at_k = [
+        (label, write(single[f'{name}_at_k']))
+        for _, label, name, write in AIMS.values()
+        if best.get(name) and f'{name}_at_k' in single
+    ]
+    if whole_samples(single['samples']) and at_k:
+        kept += ': ' + ' and '.join(' '.join(pair) for pair in at_k)
     sentences = [kept + '.']
-    for pick, better, best_value in (
-        ('nll', 'a lower NLL', human_loss(best['nll']['value'])),
-        ('pass_at_k', 'a higher pass@k', human_percent(best['pass_at_k']['value'])),
-    ):
-        if best[pick]['run'] == single['run']:
-            sentences.append(f'No other checkpoint gives {better} than its {best_value}.')
+    for law, other in others:
+        better, value = BETTER[law], AIMS[law][3](other['value'])
+        if other['run'] == single['run']:
+            sentences.append(f'No other checkpoint gives {better} than its {value}.')
         else:
-            sentences.append(f'{_checkpoint(best[pick])} gives {better} for the same budgets: {best_value}.')
+            sentences.append(f'{_checkpoint(other)} gives {better} for the same budgets: {value}.')
     return sentences
 
 

@@ -75,7 +75,7 @@ def isoflop_loss(results: Results) -> tuple[Figure, list[dict]]:
     if not results.has_profiles:
         panels.budget_bar(axes, results.budgets, False)
     of = str(results.losses.task[0])
-    answers = of == 'macro' or of in results.tasks
+    answers = results.tables.of_answers
     axes[0, 0].set_title(f'NLL of answers, {task_name(of)}' if answers else f'Loss on {task_name(of)}')
     axes[0, 0].set_ylabel('NLL of the answer in one try (nats)' if answers else 'loss (nats per token)')
     _finish(figure, axes[0, 0], results, [], panel.numbers)

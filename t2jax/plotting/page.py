@@ -22,6 +22,7 @@ from t2jax.plotting.results import NotDrawn, Results
 from t2jax.plotting.style import DOTS_PER_INCH
 from t2jax.plotting.table import COLUMNS, NOTES, table_rows, written
 
+STALE = 'The fits are of earlier tables or of other settings: `t2jax fit WORKDIR` fits them anew.'
 NOT_FITTED = 'No law is fitted yet, so there is no answer: `t2jax fit WORKDIR` fits them to the {} runs measured.'
 
 
@@ -52,14 +53,17 @@ def page(results: Results, pictures: Mapping[str, bytes], lacking: Mapping[str, 
 
 
 def _answer(results: Results) -> str:
-    said = [*results.tables.said]
+    said = [STALE] if results.stale else []
+    said += results.tables.said
     if results.missing:
         said.append(f'Not measured yet: {_listed(results.missing)}.')
     if not results.rows:
         return bullets(said)
     against = cautions(results.rows) + said
     against += [f'{law_name(law)} is not to be trusted: {fit.doubt}.' for law, fit in results.fits.items() if fit.doubt]
-    if against:
+    whole = set(LAW_NAMES) <= set(results.fits)
+    if against or not whole:
+        against = against or ['Not all three laws are fitted.']
         care = f'<div class="caution"><p><strong>Read with care</strong></p>{bullets(against)}</div>'
     else:
         care = (
@@ -151,14 +155,16 @@ def _fits(results: Results) -> str:
 
 def _agreement(results: Results) -> str:
     observations = results.observations
-    if not len(observations):
+    if not np.isfinite(observations.pass_at_k).any():
         return ''
     sampled = np.isfinite(observations.pass_at_k_sampled)
     if not sampled.any():
         counted = set(observations.measure.tolist()) & {'counts', 'beta-binomial'}
         if counted:
             return '<p>There are no likelihoods here: every pass@k comes from counts of real samples.</p>'
-        return '<p>This study drew no real samples: every pass@k is computed from the likelihood.</p>'
+        if 'likelihood' in observations.measure:
+            return '<p>This study drew no real samples: every pass@k is computed from the likelihood.</p>'
+        return '<p>The table does not say whether its pass@k is of likelihoods or of samples.</p>'
     exact, drawn = observations.pass_at_k, observations.pass_at_k_sampled
     inside = (observations.pass_at_k_sampled_low <= exact) & (exact <= observations.pass_at_k_sampled_high)
     lines = []

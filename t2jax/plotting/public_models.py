@@ -1,7 +1,9 @@
 """Models that others trained and published, to lay over an allocation: how far from Chinchilla practice has gone.
 
-N is as published, which is the total with embeddings (of Gemma 3 without the vision encoder), where this project's own
-runs count no input embedding: of models below 1B N is up to two fifths larger for it. D counts pre-training tokens,
+N is as published, some exact and some rounded to a name: the total with embeddings (of Gemma 3 without the vision
+encoder). This project counts no input embedding, but the head: the same where both are one matrix (Gemma, small Qwen,
+LFM2.5, OLMo 1B), and less by vocabulary x width where they are two (Llama, larger Qwen, OLMo 7B). D counts pre-training
+tokens,
 repeats included; "15T+" and "up to" are read as that number. C = 6 N D leaves out attention, distillation and
 post-training, and takes LFM2.5, which has convolutions beside attention, for a decoder like the others.
 """

@@ -12,6 +12,8 @@ from t2jax.plotting.figures import DRAWINGS, csv_bytes, files_of
 from t2jax.plotting.results import NotDrawn, read_results
 from t2jax.plotting.table import answer_lines, table_rows
 
+TABLES = ('answer.csv', 'post_training_table.csv')
+
 
 def write_report(workdir: Path) -> Path:
     """Write report/index.html, the figures that can be drawn and their numbers; return the page's path.
@@ -31,12 +33,13 @@ def write_report(workdir: Path) -> Path:
         files['answer.csv'] = csv_bytes(table_rows(results.rows))
     if results.posttraining:
         files['post_training_table.csv'] = csv_bytes(results.posttraining.comparisons)
-    files['answer.txt'] = _answer(results.rows, len(results.runs)).encode()
+    stale = f'! {page.STALE}\n' if results.stale else ''
+    files['answer.txt'] = (stale + _answer(results.rows, len(results.runs))).encode()
     pictures = {name: files[f'{name}.png'] for name in DRAWINGS if name not in lacking}
     files['index.html'] = page.page(results, pictures, lacking).encode()
     folder = Path(workdir) / 'report'
-    for name in lacking:  # drawn of an earlier state of the study
-        for path in folder.glob(f'{name}.*'):
+    for path in folder.glob('*'):  # of an earlier state of the study
+        if path.name not in files and (path.stem in DRAWINGS or path.name in TABLES):
             path.unlink()
     for name, content in files.items():
         write_text(folder / name, content)

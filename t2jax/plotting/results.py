@@ -15,7 +15,7 @@ import numpy as np
 from t2jax.config import read_json
 from t2jax.laws.observations import Observations, has_profiles, profile_budgets, value_at_k
 from t2jax.laws.record import Fit, fit_from_dict
-from t2jax.laws.workdir import Tables, missing_runs, read_tables
+from t2jax.laws.workdir import Tables, made_from, missing_runs, read_tables
 from t2jax.plotting.labels import APPROACH_1, APPROACH_2, LAW_NAMES
 from t2jax.plotting.posttraining_results import PostTraining, read_posttraining
 from t2jax.plotting.questions import Asked, read_asked
@@ -40,7 +40,8 @@ class Results:
     `fits` are by law (Chinchilla's to the losses, the others to the mean over tasks), of those laws that there are;
     `by_task[law][task]` all of a law's fits; `refused` why a law has none; `held_out[law][task]` the extrapolation test
     (empty where a study has no overtrained run); `rows` the allocation by training budget, empty before any fit;
-    `missing` the runs of the study that nobody measured; `posttraining` is None where nothing was fine-tuned.
+    `missing` the runs of the study that nobody measured; `stale` tells that the fits are of earlier tables or of other
+    settings; `posttraining` is None where nothing was fine-tuned.
     """
 
     tables: Tables
@@ -50,6 +51,7 @@ class Results:
     held_out: Mapping[str, Mapping[str, HeldOut]]
     rows: list[dict]
     missing: list[str]
+    stale: bool
     study: Mapping[str, Any]
     provenance: Mapping[str, Any]
     asked: Asked
@@ -73,7 +75,7 @@ class Results:
     @property
     def inference_flops(self) -> float:
         """Test-time budget of the allocation, FLOPs per served token."""
-        return float(self.study['inference_flops'])
+        return float(self.rows[0]['inference_flops'] if self.rows else self.study['inference_flops'])
 
     @property
     def tasks(self) -> list[str]:
@@ -142,15 +144,20 @@ def read_results(workdir: Path) -> Results:
     fits = {law: fit_from_dict(values, str(path)) for law, (path, values) in stored.items()}
     allocation, summary = workdir / 'allocation.json', workdir / 'fits.json'
     rows = _read_rows(allocation, fits) if allocation.exists() and fits else []
-    names = [run['name'] for run in study.get('runs', ())]
+    done = _read_table(summary) if summary.exists() else {}
+    if not isinstance(done.get('refused', {}), dict):
+        raise ValueError(
+            f'"refused" in {summary} should say by law why it is not fitted; delete the file and fit again'
+        )
     return Results(
         tables=tables,
         fits=fits,
         by_task={law: _by_task(fits[law], values, path) for law, (path, values) in stored.items()},
-        refused=_read_table(summary).get('refused', {}) if summary.exists() else {},
+        refused=done.get('refused', {}),
         held_out={law: _held_out(values, path) for law, (path, values) in stored.items()},
         rows=[with_values(row, tables.macro) for row in sorted(rows, key=lambda row: row['train_flops'])],
-        missing=missing_runs(tables, names),
+        missing=missing_runs(tables, _run_names(study, path)),
+        stale=bool(done.get('made_from')) and done['made_from'] != _made_from_now(workdir, study),
         study=study,
         provenance=_read_table(path) if (path := workdir / 'provenance.json').exists() else {},
         asked=read_asked(workdir),
@@ -176,6 +183,17 @@ def with_values(row: dict, macro: Observations) -> dict:
             best = best | {'nll_at_k': values['nll'], 'pass_at_k': values['pass_at_k']}
         filled[pick] = best
     return row | {'checkpoints': filled}
+
+
+def _made_from_now(workdir: Path, study: Mapping[str, Any]) -> dict[str, Any]:
+    return made_from(workdir, study.get('laws', {}), study['inference_flops'], study.get('seed', 0))
+
+
+def _run_names(study: Mapping[str, Any], path: Path) -> list[str]:
+    try:
+        return [run['name'] for run in study.get('runs', ())]
+    except TypeError:
+        raise ValueError(f'"runs" in {path} should be a list of runs with their names') from None
 
 
 def _by_task(fit: Fit, values: Mapping[str, Any], path: Path) -> dict[str, Fit]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_up import make_fit
+from matplotlib.figure import Figure
 
 from t2jax.laws.checkpoints import allocation_rows
 from t2jax.laws.forms import LAWS
@@ -16,7 +17,10 @@ from t2jax.laws.record import Fit, fit_to_dict, save_fit
 from t2jax.laws.scores import score, split
 from t2jax.laws.tables import write_observations
 from t2jax.laws.workdir import Tables
+from t2jax.plotting import report
+from t2jax.plotting.figures import csv_bytes
 from t2jax.plotting.results import read_results
+from t2jax.plotting.style import png_bytes
 
 SIZES = (3e3, 6e3, 12e3, 24e3, 48e3, 96e3)
 BUDGETS = (8e10, 3.2e11)
@@ -68,7 +72,8 @@ def observe(sizes: tuple[float, ...], sampled: bool) -> Observations:
                     rows.append(row + ([16, guess, guess - 0.015, guess + 0.015] if drawn else [np.nan] * 4))
     columns = dict(zip(COLUMNS, zip(*rows)))
     text = ('run', 'task')
-    return Observations(**{n: np.array(v, dtype=None if n in text else float) for n, v in columns.items()})
+    columns = {n: np.array(v, dtype=None if n in text else float) for n, v in columns.items()}
+    return Observations(**columns, measure=np.full(len(rows), 'likelihood'))
 
 
 def with_refits(fit: Fit, n: int = 12) -> Fit:
@@ -177,3 +182,14 @@ def ladder(results):
     tables = Tables(observations, macro_average(observations), losses)
     rows = allocation_rows(results.fits, tables.macro, losses, results.inference_flops)
     return replace(results, tables=tables, rows=rows)
+
+
+@pytest.fixture
+def unrendered(monkeypatch):
+    """Draw the figures of a report, but render none: for tests of its words, to which they are most of the time."""
+    dot = png_bytes(Figure(figsize=(0.1, 0.1)))
+
+    def files_of(name, figure, numbers):
+        return {f'{name}.png': dot, f'{name}.pdf': b'', f'{name}.csv': csv_bytes(numbers)}
+
+    monkeypatch.setattr(report, 'files_of', files_of)

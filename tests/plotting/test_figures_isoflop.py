@@ -254,9 +254,9 @@ def test_a_law_that_runs_away_does_not_stretch_the_axes(results):
 
 
 def test_samples_that_nobody_measured_leave_a_panel_to_the_law(results):
-    rows = [row | {'chinchilla': row['chinchilla'] | {'params': 1.0}} for row in results.rows]
-    study = dict(results.study, inference_flops=1e12)
-    figure, numbers = isoflop.isoflop_profiles(replace(results, rows=rows, study=study))
+    huge = {'inference_flops': 1e12}
+    rows = [row | {'chinchilla': row['chinchilla'] | {'params': 1.0}} | huge for row in results.rows]
+    figure, numbers = isoflop.isoflop_profiles(replace(results, rows=rows))
     corrected = [row['nll'] for row in of_kind(numbers, 'curve', 'nll') if row['inference_flops'] == 1e12]
     assert corrected and not [row for row in of_kind(numbers, 'measured') if row['inference_flops'] == 1e12]
     assert figure.axes[1].get_ylim()[1] < 2 * max(corrected)

@@ -56,7 +56,7 @@ def test_a_task_without_a_fit_has_points_only(results):
 
 
 def test_the_third_column_is_the_inference_budget_best_measured(results):
-    at = lambda budget: replace(results, study=dict(results.study, inference_flops=budget))
+    at = lambda budget: replace(results, rows=[row | {'inference_flops': budget} for row in results.rows])
     assert isoflop_tasks.inference_budgets(results, 'nll') == [None, 2.5e5, 1e6]
     assert isoflop_tasks.inference_budgets(at(2e5), 'nll') == [None, 2e5, 8e5]
     assert isoflop_tasks.inference_budgets(at(1e12), 'nll') == [None, 1e12]

@@ -145,7 +145,7 @@ def test_equal_inputs_give_equal_bytes(study, index):
     assert {path.name: path.read_bytes() for path in index.parent.iterdir()} == before
 
 
-def test_it_says_so_where_the_optimum_is_not_smaller_or_not_bracketed(make_study):
+def test_it_says_so_where_the_optimum_is_not_smaller_or_not_bracketed(make_study, unrendered):
     def bend(rows):
         rows[-1]['t2-accuracy']['params'] = 2 * rows[-1]['chinchilla']['params']
         rows[-1]['checkpoints']['nll']['bracketed'] = False
@@ -161,14 +161,14 @@ def test_it_says_so_where_the_optimum_is_not_smaller_or_not_bracketed(make_study
     assert not (workdir / 'report' / 'figure_4_extrapolation.png').exists()
 
 
-def test_runs_that_nobody_measured_are_listed_and_the_rest_is_drawn(make_study):
+def test_runs_that_nobody_measured_are_listed_and_the_rest_is_drawn(make_study, unrendered):
     workdir = make_study(never_measured=('n9-lost', 'n8-preempted'))
     page = read_page(workdir)
     assert 'Not measured yet: 2 runs (n9-lost, n8-preempted).' in page.text
     assert (workdir / 'report' / 'figure_3_isoflop.png').exists()
 
 
-def test_a_study_of_losses_says_what_it_cannot_tell(make_study):
+def test_a_study_of_losses_says_what_it_cannot_tell(make_study, unrendered):
     workdir = make_study(answers=False)
     page = read_page(workdir)
     assert page.text.index('and each question answered once, train') < page.text.index('What the budget should buy')
@@ -179,21 +179,21 @@ def test_a_study_of_losses_says_what_it_cannot_tell(make_study):
     assert 'Table 1 needs answers measured at several k' in page.text
 
 
-def test_a_fit_that_did_not_converge_is_said_first(make_study):
+def test_a_fit_that_did_not_converge_is_said_first(make_study, unrendered):
     page = read_page(make_study(bend_fit=lambda fit: replace(fit, converged=fit.law != 't2-nll')))
     first = answer_of(page)
     assert 'Approach 1 (NLL) is not to be trusted: its search had not converged' in first
     assert 'Chinchilla is not to be trusted' not in first
 
 
-def test_bands_say_how_sure_the_answer_is(make_study):
+def test_bands_say_how_sure_the_answer_is(make_study, unrendered):
     workdir = make_study(refits=True)
     low, high = json.loads((workdir / 'allocation.json').read_text())[-1]['t2-nll']['bands']['params']['80']
     first = answer_of(read_page(workdir))
     assert f'80 % of refits to redrawn runs choose {low / 1e3:.3g}k to {high / 1e3:.3g}k parameters' in first
 
 
-def test_before_any_fit_there_is_a_page_without_an_answer(make_study):
+def test_before_any_fit_there_is_a_page_without_an_answer(make_study, unrendered):
     workdir = make_study()
     for path in [*(workdir / 'fits').iterdir(), workdir / 'fits.json', workdir / 'allocation.json']:
         path.unlink()
@@ -203,7 +203,7 @@ def test_before_any_fit_there_is_a_page_without_an_answer(make_study):
     assert 'No law is fitted yet' in (workdir / 'report' / 'answer.txt').read_text()
 
 
-def test_what_is_no_longer_drawn_is_taken_away(make_study):
+def test_what_is_no_longer_drawn_is_taken_away(make_study, unrendered):
     workdir = make_study()
     write_report(workdir)
     for path in (workdir / 'fits').glob('t2-*.json'):

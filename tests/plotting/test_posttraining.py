@@ -51,7 +51,7 @@ def files(workdir):
     return {path.name: path.read_bytes() for path in (workdir / 'report').iterdir()}
 
 
-def test_without_posttraining_the_report_is_as_it_was(tuned):
+def test_without_posttraining_the_report_is_as_it_was(tuned, unrendered):
     write_report(tuned)
     before = files(tuned)
     (tuned / 'posttraining' / 'runs').mkdir(parents=True)  # begun, nothing finished
@@ -61,7 +61,7 @@ def test_without_posttraining_the_report_is_as_it_was(tuned):
     assert not {f'{name}.png' for name in NAMES} & set(before)
 
 
-def test_the_report_gains_figures_tables_and_words_and_the_rest_is_left_alone(tuned):
+def test_the_report_gains_figures_tables_and_words_and_the_rest_is_left_alone(tuned, unrendered):
     write_report(tuned)
     before = files(tuned)
     write_report(fine_tune(tuned))
