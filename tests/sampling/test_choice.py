@@ -80,7 +80,8 @@ def test_noise_is_of_the_seed_question_sample_and_position():
 
 
 @given(
-    st.lists(st.floats(-50, 50, width=32), min_size=1, max_size=40),
+    # XLA reads subnormals as 0 on a CPU
+    st.lists(st.floats(-50, 50, width=32, allow_subnormal=False), min_size=1, max_size=40),
     st.floats(0.0078125, 1.0, width=32),
     st.integers(0, 45),
 )
