@@ -257,3 +257,47 @@ def test_what_a_ladder_cannot_be(change, words):
     given = {'workdir': 'x', 'inference_flops': 1.0, 'losses': (Source('a.csv'),)} | change
     with pytest.raises(ValueError, match=words):
         Ladder(**given | ({'laws': LawSettings(**given['laws'])} if 'laws' in given else {}))
+
+
+GRID = """
+from t2jax.laws.settings import LawSettings
+from t2jax.models.config import ModelConfig
+from t2jax.pretraining import Cell, Grid
+from t2jax.training.recipe import Recipe
+
+MODEL = ModelConfig(12, 16, 2, 4, 8)
+GRID = Grid(
+    workdir='gs://bucket/grid',
+    tokens='gs://bucket/tokens',
+    seed=0,
+    recipe=Recipe(batch_sequences=8, sequence_length=8, learning_rate=1e-2, warmup_tokens_per_param=0.1),
+    runs=tuple(Cell(f'r{at}', MODEL, 1e6 + at) for at in range(16)),
+    laws=LawSettings(starts=24, refits=0, overtrained_from=300.0),
+)
+"""
+
+
+def test_a_grid_goes_on_from_its_scores_and_is_redrawn_alone(tmp_path, capsys):
+    """The later stages of a grid: scores of `t2jax score` in, fits and report out; the run without scores is listed."""
+    (tmp_path / 'grid.py').write_text(GRID)
+    out, chances = tmp_path / 'out', np.random.default_rng(0).uniform(-1, 1, 12)
+    command = ['study', str(tmp_path / 'grid.py'), '--workdir', str(out)]
+    assert main([*command, '--stage', 'report']) == 2 and not out.exists()
+    assert main(command) == 2 and not out.exists()
+    assert 'has no scores; `t2jax score' in capsys.readouterr().err
+    once = grid(ks=(1,))
+    for at, (params, tokens, nll) in enumerate(zip(once.params, once.tokens, once.nll)):
+        (out / 'scores' / f'r{at}').mkdir(parents=True)
+        rows = [f'r{at},{params},{tokens},sciq,{q},{nll + one:.6f}' for q, one in enumerate(chances)]
+        text = '\n'.join(['run,params,tokens,task,question,nll', *rows]) + '\n'
+        (out / 'scores' / f'r{at}' / 'sciq.csv').write_text(text)
+    assert main(command) == 0
+    page = out / 'report' / 'index.html'
+    assert 'Not measured yet: 1 run (r15).' in page.read_text(encoding='utf-8')
+    assert {path.stem for path in (out / 'fits').iterdir()} == {'chinchilla', 't2-nll', 't2-accuracy'}
+    before = page.read_bytes()
+    page.unlink()
+    fits = [path.stat().st_mtime_ns for path in (out / 'fits').iterdir()]
+    assert main([*command, '--stage', 'report']) == 0
+    assert [path.stat().st_mtime_ns for path in (out / 'fits').iterdir()] == fits
+    assert page.read_bytes() == before and load_study(out).slice == 'v5e:4x4'

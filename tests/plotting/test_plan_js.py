@@ -1,201 +1,231 @@
-"""The planner of the page in a real browser, against `t2jax plan`, number for number."""
+"""The planner of the page in a real browser, against `t2jax plan`, number for number and sentence for sentence."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_up import make_fit
+from planner_cases import (
+    CASES,
+    COVERED,
+    EDGES,
+    MAJORITY,
+    PAPER,
+    PAPERS,
+    PARTS,
+    SPEEDS,
+    VERIFIERS,
+    ask,
+    expect,
+    fit_of,
+    selection_of,
+)
 
-from t2jax.laws.budgets import EndToEnd, Separate
-from t2jax.laws.forms import LAWS
-from t2jax.laws.hardware import BandwidthPrice, TransformerPrice
+from t2jax.laws.allocation import problem_of
+from t2jax.laws.budgets import Separate
 from t2jax.laws.plan import plan
-from t2jax.laws.prices import PaperPrice
 from t2jax.laws.record import fit_to_dict
-from t2jax.laws.selection import COVERAGE, MajorityVote, Verifier
+from t2jax.laws.selection import COVERAGE
 from t2jax.plotting.planner import constants, planner_script
-
-LOSS = {'E': 1.7, 'A': 400.0, 'B': 1500.0, 'alpha': 0.34, 'beta': 0.3}
-PARAMETERS = {
-    'chinchilla': LOSS,
-    't2-nll': LOSS | {'G': 2.0, 'gamma': 0.35},
-    't2-accuracy': LOSS | {'theta0': 3.2, 'theta1': 1.6, 'theta2': 0.85, 'theta3': 0.4, 'theta4': -0.2},
-    't2-nll-overtraining': LOSS | {'G': 2.0, 'gamma': 0.35, 'H': 0.01, 'eta': 0.4},
-    'per-k': LOSS | {'e': 0.05, 'a': 0.1, 'b': 0.1, 'alpha_k': 0.01, 'beta_k': 0.01},
-    'log-bilinear': {'c0': 6.0, 'c1': -0.13, 'c2': 0.1, 'c3': -0.006},
-}
-PARTS = ('params', 'tokens', 'tokens_per_param', 'samples', 'value')
-SELECTIONS = {
-    'coverage': (COVERAGE, {'kind': 'coverage'}),
-    'verifier': (Verifier(0.9, 0.05), {'kind': 'verifier', 'true_positive': 0.9, 'false_positive': 0.05}),
-    'bad verifier': (Verifier(0.3, 0.4), {'kind': 'verifier', 'true_positive': 0.3, 'false_positive': 0.4}),
-    'majority': (MajorityVote(), {'kind': 'majority'}),
-}
-
-
-def fit_of(law, refits=0):
-    parameters = {name: PARAMETERS[law][name] for name in LAWS[law].parameters}
-    noise = np.random.default_rng(3)
-    drawn = {name: tuple((v * np.exp(noise.normal(0, 0.02, refits))).tolist()) for name, v in parameters.items()}
-    ranges = {'params_range': (5e6, 9e8), 'tokens_per_param_range': (1.0, 5e3), 'train_flops_range': (1e16, 3e19)}
-    ranges |= {'k_range': (1.0, 1024.0), 'sizes': tuple(np.geomspace(5e6, 9e8, 6).tolist())}
-    return make_fit(law, parameters, **ranges, replicates=drawn if refits else {})
-
-
-def draw_budgets(rng, n):
-    """Draw budgets of both kinds, some of which pay little or nothing."""
-    budgets = []
-    for at in range(n):
-        train, serve = 10 ** rng.uniform(15, 23), 10 ** rng.uniform(5.0, 12.5)
-        if at % 3 == 2:
-            budgets.append(EndToEnd(train, 10 ** rng.uniform(2, 10)))
-        else:
-            budgets.append(Separate(train, None if at % 9 == 0 else serve))
-    return budgets
-
-
-def draw_price(rng, at):
-    answer, prompt, batch = int(rng.integers(2, 900)), int(rng.integers(1, 2000)), int(rng.integers(1, 300))
-    exact = TransformerPrice(prompt, answer)
-    kind = ('paper', 'paper', 'transformer', 'v4', 'v5e', 'v5p', 'v6e')[at % 7]
-    if kind == 'paper':
-        tokens = 1 if at % 2 else answer
-        return PaperPrice(tokens), {'kind': kind, 'answer': tokens}
-    given = {'kind': kind, 'prompt': prompt, 'answer': answer}
-    return (exact, given) if kind == 'transformer' else (BandwidthPrice(exact, kind, batch), given | {'batch': batch})
-
-
-def scale(budget, price):
-    """Pay the exact prices as many samples as the paper's would: they are for whole answers."""
-    more = 1.0 if price.unit == 'FLOPs' and price.served == 'token' else 300.0
-    if isinstance(budget, EndToEnd):
-        return replace(budget, total=budget.total * more)
-    return replace(budget, inference=budget.inference and budget.inference * more)
-
-
-def make_cases():
-    rng, cases = np.random.default_rng(8), []
-    three, rivals = ('chinchilla', 't2-nll', 't2-accuracy'), ('t2-nll-overtraining', 'per-k', 'log-bilinear')
-    for at, budget in enumerate(draw_budgets(rng, 230)):
-        price, given = draw_price(rng, at)
-        name = 'coverage' if at < 170 else 'verifier' if at < 200 else 'bad verifier' if at < 215 else 'majority'
-        laws = three if name != 'coverage' else (three, rivals, three[:1], three[1:2])[at % 4]
-        refits = 0 if name in ('majority', 'bad verifier') or at % 3 else 9
-        fits = [fit_of(law, refits) for law in laws]
-        cases.append((fits, scale(budget, price), price, given, *SELECTIONS[name]))
-    return cases
-
-
-CASES = make_cases()
 
 
 @pytest.fixture(scope='module')
 def answers(browser):
-    """What the page's planner says to every case, or its error."""
-    browser.get('about:blank')
-    asked = [
-        {
-            'fits': [fit_to_dict(fit) for fit in fits],
-            'budget': dict(vars(budget)),
-            'price': price,
-            'selection': selection,
-        }
-        for fits, budget, _, price, _, selection in CASES
-    ]
-    script = """
-    const [asked, constants] = JSON.parse(arguments[0]);
-    const answers = asked.map((one) => {
-      try { return t2plan.plan({...one, constants, points: one.selection.kind === 'majority' ? 5 : 100}); }
-      catch (error) { return {error: error.message}; }
-    });
-    return JSON.stringify(answers, (name, value) => (Number.isNaN(value) ? 'nan' : value));
-    """
-    return json.loads(browser.execute_script(planner_script() + script, json.dumps([asked, constants()])))
+    return ask(browser, CASES)
 
 
 @pytest.fixture(scope='module')
 def expected():
-    """What `t2jax plan` says to them."""
-    said = []
-    for fits, budget, price, _, selection, _ in CASES:
-        try:
-            said.append(plan(fits, budget, price=price, selection=selection))
-        except ValueError as error:
-            said.append({'error': str(error)})
-    return said
+    return expect(CASES)
+
+
+@pytest.fixture(scope='module')
+def choices(answers, expected):
+    """Every choice of a law: the page's and the command's."""
+    pairs = [pair for pair in zip(answers, expected) if 'error' not in pair[0] and 'error' not in pair[1]]
+    return [(mine['choices'][law], theirs['choices'][law]) for mine, theirs in pairs for law in theirs['choices']]
 
 
 def numbers(choice):
     """Flatten what has to agree: by name, a number, None, or a list of numbers."""
-    found = {name: choice[name] for name in PARTS} | {'refits': choice['refits']}
+    found = {name: choice[name] for name in PARTS} | {'refits': choice['refits'], 'range': choice['params_range']}
+    bands = {'': choice['bands']}
     for part in ('whole', 'chinchilla', 'second_best'):
-        if choice[part]:
-            found |= {f'{part}.{name}': choice[part][name] for name in PARTS}
-            # of two choices that are one and the same, rounding decides which is better in a refit
-            apart = abs(choice[part].get('worse_by') or 0) > 1e-9
-            told = ('worse_by', 'better_in') if apart else ('worse_by',)
-            found |= {f'{part}.{name}': choice[part].get(name) for name in told}
-    for name, levels in (choice['bands'] or {}).items():
-        found |= {f'band {name} {level}': ends for level, ends in levels.items()}
+        other = choice[part] or {}
+        found |= {f'{part} {name}': other.get(name) for name in (*PARTS, 'worse_by', 'better_in')}
+        # of two choices that are one and the same, rounding decides which is better in a refit
+        if abs(other.get('worse_by') or 0) < 1e-9:
+            found[f'{part} better_in'] = None
+        bands[part] = other.get('bands')
+    for part, columns in bands.items():
+        levels = columns or {}
+        levels = {'worse_by': levels} if part else levels
+        found |= {f'{part} band of {n} {level}': ends for n, band in levels.items() for level, ends in band.items()}
     return found
 
 
-def test_both_refuse_the_same(answers, expected):
-    refused = [at for at, one in enumerate(expected) if 'error' in one]
-    assert [at for at, one in enumerate(answers) if 'error' in one] == refused
-    assert 10 < len(refused) < len(CASES) / 3
-    for at in refused:
-        assert answers[at]['error'].split(' ')[0] == expected[at]['error'].split(' ')[0]
+def same(name, mine, theirs):
+    """Compare to 4 digits, a value to 6; a difference of two values to the digits of the values."""
+    if mine is None or theirs is None:
+        return mine is theirs
+    tight = {'rel': 1e-6, 'abs': 1e-12} if name.endswith('value') else {'rel': 5e-5, 'abs': 1e-12}
+    return mine == pytest.approx(theirs, **(tight | ({'abs': 1e-7} if 'worse_by' in name else {})))
 
 
-def test_every_number_of_the_page_is_that_of_the_command(answers, expected):
-    compared = 0
-    for at, (mine, theirs) in enumerate(zip(answers, expected)):
-        if 'error' in theirs:
-            continue
-        assert list(mine['choices']) == list(theirs['choices'])
-        assert mine['price'] == theirs['price'] and mine['budget'].keys() == theirs['budget'].keys()
-        for law, choice in theirs['choices'].items():
-            want, got = numbers(choice), numbers(mine['choices'][law])
-            assert list(got) == list(want), (at, law)
-            for name, value in want.items():
-                close = {'rel': 5e-5, 'abs': 1e-9}  # to 4 digits
-                same = value is None if got[name] is None else got[name] == pytest.approx(value, **close, nan_ok=True)
-                assert same, (at, law, name, got[name], value)
-                compared += 1
-    assert compared > 8000
+def test_both_refuse_the_same_in_the_same_words(answers, expected):
+    assert [one.get('error') for one in answers] == [one.get('error') for one in expected]
+    refused = sum('error' in one for one in expected)
+    assert 20 < refused < len(CASES) / 3
 
 
-def test_curves_and_warnings_are_the_same(answers, expected):
-    for at, (mine, theirs) in enumerate(zip(answers, expected)):
-        if 'error' in theirs or CASES[at][4].name == 'majority vote':
-            continue
-        for law, choice in theirs['choices'].items():
-            for name, values in choice['curve'].items():
-                curve = mine['choices'][law]['curve'][name]
-                assert (curve is None) == (values is None), (at, law, name)
-                assert values is None or curve == pytest.approx(values, rel=1e-4), (at, law, name)
-            begin = [[words[:40] for words in one['warnings']] for one in (mine['choices'][law], choice)]
-            assert begin[0] == begin[1], (at, law)
+def test_every_number_of_the_page_is_that_of_the_command(choices):
+    for at, (mine, theirs) in enumerate(choices):
+        want, got = numbers(theirs), numbers(mine)
+        assert list(got) == list(want)
+        wrong = {n: (got[n], want[n]) for n in want if not same(n, got[n], want[n])}
+        assert not wrong, at
+    assert sum(value is not None for mine, _ in choices for value in numbers(mine).values()) > 11000
 
 
-def test_frontier_and_profile_are_those_of_plans(browser):
-    fits, budgets = [fit_of(law) for law in ('chinchilla', 't2-nll', 't2-accuracy')], [1e17, 3e19, 1e22]
+def test_curves_are_the_same(choices):
+    for mine, theirs in choices:
+        for name, values in theirs['curve'].items():
+            got = mine['curve'][name]
+            assert got == (values if values is None else pytest.approx(values, rel=1e-6 if name == 'value' else 1e-4))
+
+
+def test_words_are_the_same(answers, expected, choices):
+    for mine, theirs in zip(answers, expected):
+        assert list(mine) == list(theirs)
+        if 'error' not in theirs:
+            assert list(mine['choices']) == list(theirs['choices'])
+            assert [mine[name] for name in ('budget', 'price', 'selection', 'warnings')] == [
+                theirs[name] for name in ('budget', 'price', 'selection', 'warnings')
+            ]
+    for mine, theirs in choices:
+        assert list(mine) == list(theirs) and mine['target'] == theirs['target']
+        # the command says how to get bands: the page's reader cannot
+        assert mine['warnings'] == [said.split(': `t2jax fit')[0] for said in theirs['warnings']]
+        if theirs['chinchilla']:
+            assert list(mine['chinchilla']) == list(theirs['chinchilla'])
+            assert all(mine['chinchilla'][name] == theirs['chinchilla'][name] for name in ('by', 'warnings'))
+
+
+def test_the_edges_are_edges(answers):
+    """Each edge of `EDGES` is reached, by the words of the page or what it bought."""
+    edges = dict(zip(EDGES, answers))
+    begins = {
+        'no sample': 'inference_flops 1000 pays no sample',
+        'no sample of one budget': 'total_flops 1e+16 pays no sample',
+        'no token': 'the budget leaves less than one training token',
+        'no token of one budget': 'the budget leaves less than one training token',
+        'not above 0': 'train_flops is -1',
+        'no questions': 'questions is 0',
+        'two units': 'training is priced in FLOPs and samples in seconds',
+    }
+    for name, words in begins.items():
+        assert edges[name]['error'].startswith(words), name
+    of = lambda name, law: edges[name]['choices'][law]
+    said = lambda name, law: ' '.join(of(name, law)['warnings'])
+    for name in ('part of a sample', 'part of a sample, alone'):
+        assert 0 < of(name, 'chinchilla')['samples'] < 1 and of(name, 'chinchilla')['whole']['samples'] == 0
+    assert of('part of a sample', 't2-nll')['chinchilla']['value'] is None
+    assert of('no inference budget', 't2-nll')['samples'] == 1
+    for name in ('largest considered', 'smallest considered'):
+        assert 'lies at the edge of the sizes considered' in said(name, 't2-nll')
+        assert 'of the refits choose a size at the edge' in said(name, 't2-nll')
+    assert of('largest considered', 't2-nll')['params'] == pytest.approx(9e11)
+    assert of('smallest considered', 't2-nll')['params'] == pytest.approx(5e5)
+    assert 'the largest size of which the budget pays a sample' in said('largest paid', 't2-nll')
+    found = [choice for one in answers for choice in one.get('choices', {}).values()]
+    warnings = ' '.join(said for choice in found for said in choice['warnings'])
+    for words in (
+        'draws one sample',
+        'of the first 20 of 25 refits',
+        'tokens do harm',
+        'decoded at once',
+        'is guessed',
+    ):
+        assert words in warnings
+    assert {len(one['choices']) for one in answers if 'error' not in one} == {1, 2, 3}
+
+
+FAULTS = {
+    'answer is 0': {'price': {'kind': 'paper', 'answer': 0}},
+    'prompt is 0': {'price': {'kind': 'transformer', 'prompt': 0, 'answer': 9}},
+    'context is 0': {'price': {'kind': 'transformer', 'prompt': 9, 'answer': 9, 'context': 0}},
+    'answer is 1 tokens': {'price': {'kind': 'v4', 'prompt': 9, 'answer': 1, 'batch': 1}},
+    'batch is 0': {'price': {'kind': 'v4', 'prompt': 9, 'answer': 9, 'batch': 0}},
+    'at least two sizes': {'price': {'kind': 'measured', **{n: v and v[:1] for n, v in SPEEDS.items()}}},
+    'a speed for each': {'price': {'kind': 'measured', **SPEEDS, 'train_tokens_per_second': [1.0]}},
+    'not finite and above 0': {'price': {'kind': 'measured', **SPEEDS, 'tokens_per_second': [1.0, 0.0, 1.0]}},
+    'have to ascend': {'price': {'kind': 'measured', **SPEEDS, 'params': [1e6, 1e6, 1e7]}},
+    'dollars is 0': {'price': {'kind': 'measured', **SPEEDS, 'dollars_per_hour': 0}},
+    'measure the speed': {
+        'price': {'kind': 'measured', **SPEEDS, 'train_tokens_per_second': None, 'dollars_per_hour': 1}
+    },
+    'false_positive is 1.2': {'selection': {'kind': 'verifier', 'true_positive': 0.5, 'false_positive': 1.2}},
+    'true_positive is -1': {'selection': {'kind': 'verifier', 'true_positive': -1, 'false_positive': 0}},
+    'no fit to plan with': {'fits': []},
+    'give one fit of each law': {'fits': [fit_of('t2-nll'), fit_of('t2-nll')]},
+    'success is spread': {'fits': [fit_of('chinchilla'), fit_of('t2-nll')], 'selection': MAJORITY},
+}
+
+
+def test_faults_are_refused_in_the_same_words(browser):
+    whole = {'fits': [fit_of('t2-nll')], 'budget': Separate(1e20, 1e11), 'price': PAPER, 'selection': COVERED}
+    cases = [tuple((whole | fault).values()) for fault in FAULTS.values()]
+    answers, expected = ask(browser, cases), expect(cases)
+    for words, mine, theirs in zip(FAULTS, answers, expected):
+        assert words in mine['error'] and mine == theirs
+
+
+SHAPES = """
+const [fits, budgets, sizes, constants, selections] = JSON.parse(arguments[0]);
+const rest = {price: {kind: 'paper', answer: 1}, constants};
+const of = (selection) => [
+  t2plan.frontier({fits, budgets, inference: 2e10, selection, ...rest}),
+  t2plan.profile(fits[2], {train: budgets[1], inference: 2e10}, rest.price, selection, constants, sizes),
+];
+return JSON.stringify(selections.map(of));
+"""
+
+
+def test_a_frontier_and_a_profile_are_those_of_plans(browser):
+    fits, sizes, selections = [fit_of(law) for law in PAPERS], [1e7, 1e8, 1e9], [COVERED, *VERIFIERS]
+    budgets = [1e17, 3e19, 1e22, 1.0]  # the last pays no token
+    browser.get('about:blank')
+    given = json.dumps([[fit_to_dict(fit) for fit in fits], budgets, sizes, constants(), selections])
+    found = json.loads(browser.execute_script(planner_script() + SHAPES, given))
+    for (frontier, profile), selection in zip(found, (selection_of(**given) for given in selections)):
+        able = fits if selection is COVERAGE else [fits[0], fits[2]]
+        assert list(frontier) == [fit.law for fit in fits]
+        for at, budget in enumerate(budgets[:3]):
+            for law, choice in plan(fits, Separate(budget, 2e10), selection=selection)['choices'].items():
+                want = {'train': budget} | {name: choice[name] for name in PARTS}
+                assert frontier[law][at] == pytest.approx(want, rel=1e-3 if selection is not COVERAGE else 1e-5), law
+        assert {law: len(line) for law, line in frontier.items() if line} == dict.fromkeys((fit.law for fit in able), 3)
+        exact = problem_of(fits[2], Separate(3e19, 2e10), selection=selection).at_sizes(np.array(sizes))
+        for name, column in exact._asdict().items():
+            assert [point[name] for point in profile] == pytest.approx(column.tolist(), rel=1e-5)
+
+
+def test_fewer_refits_and_none_can_be_asked_for(browser):
+    fits = [fit_of('t2-nll', 12)]
     browser.get('about:blank')
     script = """
-    const [fits, budgets, constants] = JSON.parse(arguments[0]);
+    const [fits, constants] = JSON.parse(arguments[0]);
     const rest = {price: {kind: 'paper', answer: 1}, selection: {kind: 'coverage'}, constants};
-    const budget = {train: budgets[1], inference: 2e10};
-    return [t2plan.frontier({fits, budgets, inference: 2e10, ...rest}),
-            t2plan.profile(fits[2], budget, rest.price, rest.selection, constants, [1e7, 1e8])];
+    const budget = {train: 1e20, inference: 2e10};
+    const ask = (refits) => t2plan.plan({fits, budget, refits, ...rest}).choices['t2-nll'];
+    return JSON.stringify([ask(0), ask(5), ask(undefined)]);
     """
-    asked = json.dumps([[fit_to_dict(fit) for fit in fits], budgets, constants()])
-    frontier, profile = browser.execute_script(planner_script() + script, asked)
-    for at, budget in enumerate(budgets):
-        for law, choice in plan(fits, Separate(budget, 2e10))['choices'].items():
-            names = PARTS if law != 'chinchilla' else [part for part in PARTS if part != 'samples']
-            assert {n: frontier[law][at][n] for n in names} == pytest.approx({n: choice[n] for n in names}, rel=1e-5)
-    for point, size in zip(profile, (1e7, 1e8)):
-        assert point['samples'] == pytest.approx(2e10 / (2 * size))
-        assert point['value'] == pytest.approx(float(fits[2].predict(size, 3e19 / (6 * size), 1e10 / size)), rel=1e-9)
+    given = json.dumps([[fit_to_dict(fit) for fit in fits], constants()])
+    none, five, all_of_them = json.loads(browser.execute_script(planner_script() + script, given))
+    assert [choice['refits'] for choice in (none, five, all_of_them)] == [0, 5, 12]
+    assert none['bands'] is none['curve']['low'] is none['second_best']['bands'] is None
+    first = [fit_of('t2-nll', 12)]
+    first[0].replicates.update({name: values[:5] for name, values in first[0].replicates.items()})
+    want = plan(first, Separate(1e20, 2e10))['choices']['t2-nll']
+    assert five['bands']['params']['80'] == pytest.approx(want['bands']['params']['80'], rel=1e-5)
+    assert 'the bands are of the first 5 of 12 refits' in ' '.join(five['warnings'])
+    assert 'the bands are of' not in ' '.join(none['warnings'] + all_of_them['warnings'])

@@ -158,6 +158,8 @@ const t2laws = (() => {
     return meanUnderBeta(betaBelow(m, m), a, b, 1);
   };
 
+  const short = (chance) => String(Number(chance.toPrecision(3)));
+
   const SELECTIONS = {
     coverage: () => ({name: 'coverage', moreIsBetter: true, mean: passAtK}),
     verifier: ({true_positive: right, false_positive: wrong}) => {
@@ -170,7 +172,7 @@ const t2laws = (() => {
         return p * (right * some + (1 - right) * Math.exp((k - 1) * rest));
       };
       return {
-        name: `verifier accepting ${right} of right and ${wrong} of wrong samples`,
+        name: `verifier accepting ${short(right)} of right and ${short(wrong)} of wrong samples`,
         moreIsBetter: right >= wrong,
         mostRefits: 100,
         mean: (a, b, k) => meanUnderBeta((p) => chance(p, k), a, b, k),

@@ -9,10 +9,12 @@ const t2plan = (() => {
   const LEVELS = [80, 95];
 
   // --- bands: the choice made again under bootstrap refits --------------------------------------------------------
+  const mostRefits = (problem) => (problem.law.singlePass ? Infinity : problem.selection.mostRefits || Infinity);
+  const drawnOf = (fit) => Math.max(0, ...Object.values(fit.replicates || {}).map((values) => values.length));
   const refitsOf = (problem, fit, atMost) => {
     const names = Object.keys(fit.parameters), drawn = fit.replicates || {};
     const n = names.length && drawn[names[0]] ? drawn[names[0]].length : 0;
-    const limit = Math.min(atMost, problem.law.singlePass ? Infinity : problem.selection.mostRefits || Infinity);
+    const limit = Math.min(atMost, mostRefits(problem));
     const refits = [];
     for (let i = 0; i < n && refits.length < limit; i++) {
       const parameters = Object.fromEntries(names.map((name) => [name, drawn[name][i]]));
@@ -90,12 +92,16 @@ const t2plan = (() => {
     return said.concat(price.warnings(n));
   };
 
-  const doubts = (fit, problem, best, atEdge) => {
+  const doubts = (fit, problem, best, atEdge, atMost) => {
     const said = [];
     if (problem.choosesSamples && best[2] < 1.001) {
       said.push('the optimum draws one sample: the law predicts nothing better of more at this budget');
     }
     if (!Object.keys(fit.replicates || {}).length) said.push('the fit holds no bootstrap refits, so there are no bands');
+    const drawn = drawnOf(fit), most = Math.min(atMost, mostRefits(problem));
+    if (most > 0 && drawn > most) {
+      said.push(`the bands are of the first ${most} of ${drawn} refits, so that the answer comes at once`);
+    }
     if (atEdge > 0.05) {
       said.push(`${Math.round(100 * atEdge)}% of the refits choose a size at the edge of those considered or paid: the bands are cut there`);
     }
@@ -127,12 +133,12 @@ const t2plan = (() => {
     return Number.isNaN(other[3]) ? null : {...named(other), ...regret(problem, refits, bought, other)};
   };
 
-  const curveOf = (problem, refits, best, fit, points) => {
+  const curveOf = (problem, refits, best, fit) => {
     const low = Math.max(problem.low, Math.log(Math.min(fit.params_range[0], best[0]) / 3));
     const high = Math.min(problem.high, Math.log(Math.max(fit.params_range[1], best[0]) * 3));
     const curve = {params: [], value: [], low: refits && [], high: refits && []};
-    for (let i = 0; i < points; i++) {
-      const found = problem.atSize(Math.exp(low + i / (points - 1) * (high - low)));
+    for (let i = 0; i < CURVE; i++) {
+      const found = problem.atSize(Math.exp(low + i / (CURVE - 1) * (high - low)));
       if (!Number.isFinite(found[3])) continue;
       curve.params.push(found[0]);
       curve.value.push(found[3]);
@@ -145,11 +151,11 @@ const t2plan = (() => {
     return curve;
   };
 
-  const planLaw = (fit, budget, price, selection, chinchilla, asked) => {
+  const planLaw = (fit, budget, price, selection, chinchilla, atMost) => {
     const law = LAWS[fit.law], once = law.singlePass && budget.total === undefined;
     const problem = problemOf(fit, once ? {train: budget.train, inference: null} : budget, price, selection);
     const best = problem.optimum(), bought = problem.wholeNear(best);
-    const refits = asked.refits > 0 ? refitsOf(problem, fit, asked.refits) : null;
+    const refits = atMost > 0 ? refitsOf(problem, fit, atMost) : null;
     const again = refits ? chooseAgain(refits, best) : {bands: null, atEdge: 0};
     const shown = named(best), shownWhole = named(bought);
     if (once) {
@@ -166,17 +172,22 @@ const t2plan = (() => {
       refits: refits ? refits.length : 0,
       chinchilla: law.singlePass ? null : chinchillaPick(problem, refits, bought, chinchilla || fit),
       second_best: secondBest(problem, refits, bought, fit),
-      curve: curveOf(problem, refits, best, fit, asked.points),
+      curve: curveOf(problem, refits, best, fit),
       params_range: fit.params_range,
-      warnings: [...(fit.warnings || []), ...warningsOf(fit, problem, best), ...doubts(fit, problem, best, again.atEdge)],
+      warnings: [...(fit.warnings || []), ...warningsOf(fit, problem, best), ...doubts(fit, problem, best, again.atEdge, atMost)],
     };
   };
 
   const exact = (budget) => (budget.total === undefined ? {train: budget.train, inference: budget.inference ?? null} : budget);
 
   /** Choose N, D and k by every fit within a budget; what `t2jax plan --json` prints. Throws an Error, one sentence, for
-   * what cannot be planned. `refits` bounds those for the bands (0: none), `points` those of the curve. */
-  const plan = ({fits, budget, price, selection, constants, refits = Infinity, points = CURVE}) => {
+   * what cannot be planned. `refits` bounds those for the bands (0: none). */
+  const plan = ({fits, budget, price, selection, constants, refits = Infinity}) => {
+    const laws = fits.map((fit) => fit.law);
+    if (!laws.length) throw new Error('there is no fit to plan with; give at least one');
+    const unknown = laws.find((law) => !(law in LAWS));
+    if (unknown !== undefined) throw new Error(`there is no law ${unknown}; the laws are ${Object.keys(LAWS).join(', ')}`);
+    if (new Set(laws).size < laws.length) throw new Error(`the fits are of ${laws.join(', ')}; give one fit of each law`);
     const given = exact(budget), cost = priceOf(price, constants), select = selectionOf(selection);
     const able = [], refused = [];
     for (const fit of fits) {
@@ -189,7 +200,7 @@ const t2plan = (() => {
     }
     if (refused.length && able.every((fit) => LAWS[fit.law].singlePass)) throw new Error(refused[0]);
     const chinchilla = fits.find((fit) => LAWS[fit.law].singlePass);
-    const choices = able.map((fit) => [fit.law, planLaw(fit, given, cost, select, chinchilla, {refits, points})]);
+    const choices = able.map((fit) => [fit.law, planLaw(fit, given, cost, select, chinchilla, refits)]);
     const {name, unit, train_unit, served} = cost;
     return {
       budget: given, price: {name, unit, train_unit, served}, selection: select.name,
@@ -205,10 +216,14 @@ const t2plan = (() => {
       found[fit.law] = [];
       for (const train of budgets) {
         try {
-          const once = LAWS[fit.law].singlePass;
-          const problem = problemOf(fit, {train, inference: once ? null : inference ?? null}, cost, select);
-          found[fit.law].push({train, ...named(problem.optimum(problem.choosesSamples ? 8 : EXACT))});
-        } catch (error) { /* a law that cannot, or a budget that buys no model */ }
+          const once = LAWS[fit.law].singlePass, budget = {train, inference: inference ?? null};
+          const problem = problemOf(fit, once ? {train, inference: null} : budget, cost, select);
+          const point = {train, ...named(problem.optimum(problem.choosesSamples ? 8 : EXACT))};
+          if (once) point.samples = mostSamples(budget, cost, point.params);
+          found[fit.law].push(point);
+        } catch (error) { // a law that cannot, or a budget that buys no model; nothing else is let pass
+          if (error.constructor !== Error) throw error;
+        }
       }
     }
     return found;
@@ -222,3 +237,4 @@ const t2plan = (() => {
 
   return {plan, frontier, profile};
 })();
+if (typeof module !== 'undefined') module.exports = t2plan; // of the concatenated files, in node

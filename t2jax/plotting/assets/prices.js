@@ -2,24 +2,24 @@
 // of it cost for a model of N parameters. `constants` has the ladder of shapes and the chips, written by planner.py.
 'use strict';
 const t2prices = (() => {
-  /** A number as Python's .4g writes it. */
-  const g = (value) => {
+  /** A number as Python's .4g writes it, or with other digits. */
+  const g = (value, digits = 4) => {
     const tiny = value !== 0 && Math.abs(value) < 1e-4;
-    const text = tiny ? value.toExponential(3) : Number(value).toPrecision(4);
+    const text = tiny ? Number(value).toExponential(digits - 1) : Number(value).toPrecision(digits);
     if (!text.includes('e')) return String(Number(text));
     return text.replace(/(\.\d*?)0+e/, '$1e').replace('.e', 'e').replace(/e([+-])(\d)$/, 'e$10$2');
   };
 
   const checkAbove0 = (values) => {
     for (const [name, value] of Object.entries(values)) {
-      if (!(value > 0 && value < Infinity)) throw new Error(`${name} is ${value}; it has to be a finite number above 0`);
+      if (!(value > 0 && value < Infinity)) throw new Error(`${name} is ${g(value, 6)}; it has to be a finite number above 0`);
     }
   };
 
   const paper = ({answer = 1}) => {
     checkAbove0({answer});
     return {
-      name: '6 N D to train, 2 N a sample' + (answer === 1 ? '' : ` of ${answer} tokens, for each`),
+      name: '6 N D to train, 2 N a sample' + (answer === 1 ? '' : ` of ${g(answer, 6)} tokens, for each`),
       unit: 'FLOPs',
       train_unit: 'FLOPs',
       served: answer === 1 ? 'token' : 'question',
@@ -64,11 +64,11 @@ const t2prices = (() => {
   const transformer = ({prompt, answer, context = 2048}, constants) => {
     checkAbove0({prompt, context});
     if (!(answer >= 2 && answer < Infinity)) {
-      throw new Error(`answer is ${answer} tokens; the first comes with the prompt: give at least 2`);
+      throw new Error(`answer is ${g(answer, 6)} tokens; the first comes with the prompt: give at least 2`);
     }
     const {shapeOf, low, high} = shapesAlong(constants.ladder);
     return {
-      name: `transformer FLOPs, prompts of ${prompt} and answers of ${answer} tokens`,
+      name: `transformer FLOPs, prompts of ${g(prompt, 6)} and answers of ${g(answer, 6)} tokens`,
       unit: 'FLOPs',
       train_unit: 'FLOPs',
       served: 'question',
@@ -94,7 +94,7 @@ const t2prices = (() => {
     };
     return {
       ...work,
-      name: `${work.name}, and reading on TPU ${kind}, ${batch} rows at once`,
+      name: `${work.name}, and reading on TPU ${kind}, ${g(batch, 6)} rows at once`,
       unit: 'eFLOPs',
       train_unit: 'eFLOPs',
       batch,
@@ -103,10 +103,65 @@ const t2prices = (() => {
     };
   };
 
-  /** The price that {kind, ...} describes: 'paper', 'transformer' or a chip. */
+  /** Seconds from measured speeds: their log is linear in log N; beyond the largest size it falls as 1 / N. */
+  const measured = ({params, tokens_per_second: speeds, train_tokens_per_second: trainSpeeds = null, answer = 1}) => {
+    checkAbove0({answer});
+    const columns = [speeds, trainSpeeds || speeds];
+    if (params.length < 2 || columns.some((column) => column.length !== params.length)) {
+      throw new Error('a table of measured speeds needs at least two sizes and a speed for each');
+    }
+    if (![params, ...columns].every((column) => column.every((value) => value > 0 && value < Infinity))) {
+      throw new Error('a table of measured speeds holds a number that is not finite and above 0; mend it');
+    }
+    if (!params.every((size, i) => i === 0 || size > params[i - 1])) {
+      throw new Error('the sizes of a table of measured speeds have to ascend, each of them once');
+    }
+    const logN = params.map(Math.log), low = params[0], high = params[params.length - 1];
+    const secondsAt = (column) => {
+      const logSpeed = column.map(Math.log);
+      return (n) => Math.exp(-interpolate(Math.log(n), logN, logSpeed)) * Math.max(n / high, 1);
+    };
+    const seconds = secondsAt(speeds);
+    return {
+      name: `measured speeds of ${params.length} sizes, answers of ${g(answer, 6)} tokens`,
+      unit: 'seconds',
+      train_unit: trainSpeeds ? 'seconds' : 'FLOPs',
+      served: answer === 1 ? 'token' : 'question',
+      perTrainingToken: trainSpeeds ? secondsAt(trainSpeeds) : (n) => 6 * n,
+      perQuestion: () => 0,
+      perSample: (n) => answer * seconds(n),
+      warnings: (n) => (n >= low && n <= high ? [] : [
+        `the speed of ${g(n)} parameters is guessed: measured were ${g(low)} to ${g(high)}`,
+      ]),
+    };
+  };
+
+  /** Another price, times `dollars` for each of its units. */
+  const money = (of, dollars) => {
+    checkAbove0({dollars});
+    if (of.unit !== of.train_unit) {
+      throw new Error(`samples cost ${of.unit} but training costs ${of.train_unit}, so one rate in dollars cannot price ` +
+        'both; measure the speed of training too');
+    }
+    return {
+      ...of,
+      name: `${g(dollars)} dollars for each of ${of.unit}: ${of.name}`,
+      unit: 'dollars',
+      train_unit: 'dollars',
+      perTrainingToken: (n) => dollars * of.perTrainingToken(n),
+      perQuestion: (n) => dollars * of.perQuestion(n),
+      perSample: (n) => dollars * of.perSample(n),
+    };
+  };
+
+  /** The price that {kind, ...} describes: 'paper', 'transformer', a chip or 'measured', in dollars if it has a rate. */
   const priceOf = (given, constants) => {
     if (given.kind === 'paper') return paper(given);
     if (given.kind === 'transformer') return transformer(given, constants);
+    if (given.kind === 'measured') {
+      const rate = given.dollars_per_hour;
+      return rate === null || rate === undefined ? measured(given) : money(measured(given), rate / 3600);
+    }
     if (!(given.kind in constants.chips)) throw new Error(`there is no price ${given.kind}`);
     return bandwidth(given, constants);
   };

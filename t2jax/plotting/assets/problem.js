@@ -36,17 +36,23 @@ const t2problem = (() => {
     const given = budget.total !== undefined ? {[named]: spent, questions: budget.questions} : {[`train_${trainUnit}`]: budget.train};
     if (budget.total === undefined && spent !== null) given[named] = spent;
     for (const [name, value] of Object.entries(given)) {
-      if (!(value > 0 && value < Infinity)) throw new Error(`${name} is ${value}; a budget has to be a finite number above 0`);
+      if (!(value > 0 && value < Infinity)) throw new Error(`${name} is ${g(value, 6)}; a budget has to be a finite number above 0`);
+    }
+    if (budget.total !== undefined && price.unit !== price.train_unit) {
+      throw new Error(`training is priced in ${price.train_unit} and samples in ${price.unit}, so one budget cannot pay ` +
+        'both; give two budgets or another price');
     }
     const limit = largestSize(budget, price, 1, low, high);
     if (!Number.isFinite(limit)) {
       const least = samplesCost(price, low, 1) * (budget.total === undefined ? 1 : budget.questions);
-      throw new Error(`${named} ${g(spent)} pays no sample of even the smallest model considered (${g(low)} parameters); ` +
-        `give more than ${g(least)}`);
+      const paid = Math.exp(largestSize(budget, price, 1, 1, low));
+      const pays = paid ? ` but at most one of ${g(paid)} parameters` : '';
+      throw new Error(`${named} ${g(spent, 6)} pays no sample of even the smallest model considered (${g(low, 6)} ` +
+        `parameters)${pays}; give more than ${g(least)}`);
     }
     if (!(tokensPaid(budget, price, low, 1) >= 1)) {
-      throw new Error(`the budget leaves less than one training token for the smallest model considered, ${g(low)} parameters ` +
-        `at ${g(price.perTrainingToken(low))} ${price.train_unit} a token; give more`);
+      throw new Error(`the budget leaves less than one training token for the smallest model considered, ${g(low, 6)} parameters ` +
+        `at ${g(price.perTrainingToken(low), 3)} ${price.train_unit} a token; give more`);
     }
     return [Math.log(low), limit];
   };
