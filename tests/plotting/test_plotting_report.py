@@ -186,6 +186,14 @@ def test_a_fit_that_did_not_converge_is_said_first(make_study, unrendered):
     assert 'Chinchilla is not to be trusted' not in first
 
 
+def test_fits_of_earlier_tables_are_said_first(make_study, unrendered):
+    workdir = make_study()
+    assert 'The fits are of earlier tables' not in read_page(workdir).text
+    (workdir / 'fits.json').write_text(json.dumps({'made_from': {'observations.csv': 'another'}, 'refused': {}}))
+    assert 'The fits are of earlier tables or of other settings: `t2jax fit' in answer_of(read_page(workdir))
+    assert (workdir / 'report' / 'answer.txt').read_text().startswith('! The fits are of earlier tables')
+
+
 def test_bands_say_how_sure_the_answer_is(make_study, unrendered):
     workdir = make_study(refits=True)
     low, high = json.loads((workdir / 'allocation.json').read_text())[-1]['t2-nll']['bands']['params']['80']
