@@ -63,6 +63,7 @@ def question(at, rng):
     return fields, budget, prices, selections[select]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('tenth', range(5))
 def test_what_it_answers_is_what_plan_answers(page, tenth):
     rng = np.random.default_rng(tenth)
