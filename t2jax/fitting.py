@@ -47,6 +47,7 @@ def fit_laws(study: Study, workdir: Path, quiet: bool) -> None:
     if _is_done(workdir, wanted):
         return
     tables = read_tables(workdir)
+    (workdir / 'fits.json').unlink(missing_ok=True)  # a kill from here on leaves fits of two kinds
     main_fits: dict[str, Fit] = {}
     refused: dict[str, str] = {}
     with tqdm(total=len(PAPER_LAWS), unit='law', desc='fit', disable=quiet) as bar:

@@ -4,10 +4,12 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
+from t2jax import fitting
 from t2jax.cli import main
 from t2jax.cli.studies import load_study
 from t2jax.config import to_dict, write_json
@@ -100,6 +102,19 @@ def test_fits_of_other_tables_or_settings_are_said_to_be(fitted, tmp_path):
     rows = read_observations(workdir / 'observations.csv')
     write_observations(workdir / 'observations.csv', where(rows, rows.run != rows.run[0]))
     assert read_results(workdir).stale
+
+
+def test_fits_that_a_kill_cut_short_are_not_taken_for_whole(fitted, tmp_path, monkeypatch):
+    ladder, source = fitted
+    workdir = shutil.copytree(source, tmp_path / 'copy')
+    before = (workdir / 'fits' / 't2-nll.json').read_bytes()
+    with monkeypatch.context() as killed:
+        killed.setattr(fitting, 'allocation_rows', Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            fit_laws(replace(ladder, laws=replace(QUICK, refits=5)), workdir, quiet=True)
+    assert (workdir / 'fits' / 't2-nll.json').read_bytes() != before
+    fit_laws(ladder, workdir, quiet=True)  # the settings before: its own fits again, not those cut short
+    assert (workdir / 'fits' / 't2-nll.json').read_bytes() == before
 
 
 def test_where_no_law_can_be_fitted_the_reasons_stay(tmp_path):
