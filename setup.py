@@ -27,6 +27,7 @@ setup(
         'pyarrow>=17',
         'matplotlib>=3.9',
         'tqdm>=4.66',
+        'pyyaml>=6',
         'tyro>=0.9',
         'tensorboardX>=2.6',
         # Only functions of t2jax.data that read or train vocabularies import these two.

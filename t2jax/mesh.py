@@ -8,6 +8,7 @@ which mesh axis, if any, splits each. A name that is not in RULES raises: replic
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import numpy as np
@@ -109,3 +110,10 @@ def parts_of(mesh: Mesh, name: str) -> int:
 def use_cpu_devices(count: int) -> None:
     """Ask for `count` CPU devices; call before jax is first used. Other backends are left as they are."""
     jax.config.update('jax_num_cpu_devices', count)
+
+
+def to_local(tree: Any, mesh: Mesh) -> Any:
+    """Take this host's copies, on the devices of `mesh`, of arrays that every device of every host has whole."""
+    everywhere, devices = NamedSharding(mesh, PartitionSpec()), set(mesh.devices.flat)
+    copies = lambda x: [shard.data for shard in x.addressable_shards if shard.device in devices]
+    return jax.tree.map(lambda x: jax.make_array_from_single_device_arrays(x.shape, everywhere, copies(x)), tree)

@@ -7,10 +7,12 @@ import math
 import os
 import re
 from dataclasses import dataclass
-
-import jax
+from typing import TYPE_CHECKING
 
 from t2jax.chips import TPUS, Chip
+
+if TYPE_CHECKING:
+    import jax  # which only compiling needs: launch/ names slices without it
 
 EXAMPLES = 'v5e:4x4, v5e:16x16, v6e:8x8, v4:2x2x4 or v5p:4x4x4'
 _AXES = {'v4': 3, 'v5e': 2, 'v5p': 3, 'v6e': 2}
@@ -64,13 +66,14 @@ def parse_slice(name: str, count: int = 1) -> Slice:
     return Slice(kind, sizes, count)
 
 
-def topology_devices(tpu: Slice) -> list[jax.Device]:
+def topology_devices(tpu: Slice) -> 'list[jax.Device]':
     """Return the devices of slices that are not there, to compile for; needs libtpu, and no TPU.
 
     Raises OSError where libtpu is not installed, ValueError for a shape that the kind does not come in.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    import jax
     from jax.experimental import topologies
 
     options: dict[str, object] = {'num_slices': tpu.count} if tpu.count > 1 else {}

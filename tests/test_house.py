@@ -1,6 +1,7 @@
 """House rules that a machine can check: who imports whom, what loads when, and that every experiment builds."""
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from functools import partial
@@ -95,6 +96,22 @@ def test_light_commands_load_nothing_heavy(statement, absent):
     code = f'import sys; {statement}; print([m for m in {absent!r} if m in sys.modules])'
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == '[]'
+
+
+LAUNCH = sorted((ROOT / 'launch').glob('*.py'))
+
+
+@pytest.mark.parametrize('path', LAUNCH, ids=lambda path: path.stem)
+def test_the_launcher_loads_no_jax_and_shadows_no_module(path):
+    """It runs on laptops and at the boot of hosts; its scripts put its own folder first on the path."""
+    code = (
+        f'import sys; import launch.{path.stem}; print([m for m in ("jax", "numpy", "tensorflow") if m in sys.modules])'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == '[]'
+    assert path.stem not in sys.stdlib_module_names
+    spec = importlib.util.find_spec(path.stem)
+    assert spec is None or path.stem == '__init__' or spec.origin == str(path)
 
 
 STUDIES = [path for path in sorted((ROOT / 'experiments').glob('*.py')) if '\nSTUDY = ' in path.read_text()]

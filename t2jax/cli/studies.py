@@ -121,11 +121,12 @@ def prepare_jax(cpu_devices: int) -> None:
 
 
 def use_compile_cache() -> None:
-    """Keep what is compiled beyond the life of this process."""
+    """Keep what is compiled beyond the life of this process, where JAX_COMPILATION_CACHE_DIR says or else at home."""
     import os
 
     import jax
 
-    cache = Path(os.environ.get('XDG_CACHE_HOME', Path.home() / '.cache')) / 't2jax' / 'compiled'
-    jax.config.update('jax_compilation_cache_dir', str(cache))
+    if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
+        cache = Path(os.environ.get('XDG_CACHE_HOME', Path.home() / '.cache')) / 't2jax' / 'compiled'
+        jax.config.update('jax_compilation_cache_dir', str(cache))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from t2jax.cli import studies
+from t2jax.cli import hosts, studies
 from t2jax.cli.progress import LateBar
 
 if TYPE_CHECKING:
@@ -30,8 +30,9 @@ def describe(add: Callable[..., argparse.ArgumentParser]) -> None:
     sub.add_argument('checkpoints', nargs='+', help='folders of runs, WORKDIR/runs/NAME, or of imported models')
     sub.add_argument('--task', action='append', required=True, help=f'{TASK_HELP}; may be repeated')
     sub.add_argument('--out', required=True, metavar='FOLDER', help='where files go; may be in a bucket')
-    sub.add_argument('--tokenizer', type=Path, metavar='FILE', help="tokenizer.json or .model (default: the model's)")
+    sub.add_argument('--tokenizer', metavar='FILE', help="tokenizer.json or .model (default: the model's)")
     sub.add_argument('--step', type=int, help='checkpoint of this step (default: the last)')
+    hosts.describe(sub.add_argument_group('several hosts, all of which score; the first one writes'))
 
     sub = add('contamination', run_contamination, 'how much of the questions of tasks stands in token shards')
     sub.add_argument('shards', help='folder that `t2jax tokenize` wrote, or WORKDIR/data/tokens')
@@ -94,12 +95,19 @@ def _aligned(rows: list[dict[str, str]]) -> list[dict[str, str]]:
 
 def run_score(options: argparse.Namespace) -> None:
     """Score checkpoints on tasks."""
+    with hosts.joined(options):
+        _score_all(options)
+
+
+def _score_all(options: argparse.Namespace) -> None:
+    from t2jax import distributed
     from t2jax.evaluation.questions import find_questions
     from t2jax.evaluation.scoring import score
     from t2jax.evaluation.vocabularies import open_vocabulary
     from t2jax.training.trained import open_trained
 
     studies.use_compile_cache()
+    first = distributed.is_first()
     opened = [open_trained(checkpoint, options.step) for checkpoint in options.checkpoints]
     names = [trained.name for trained in opened]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -117,11 +125,11 @@ def run_score(options: argparse.Namespace) -> None:
         work += [(trained, found, vocabulary) for found in tasks]
     results = []
     for trained, found, vocabulary in work:
-        with LateBar('question', f'{trained.name}, {found.task}', shown=not options.json) as bar:
+        with LateBar('question', f'{trained.name}, {found.task}', shown=first and not options.json) as bar:
             results.append(score(trained, found, vocabulary, options.out, bar.progress))
-        if not options.json:
+        if first and not options.json:
             print(_said(results[-1]))
-    if options.json:
+    if first and options.json:
         print(json.dumps(results))
 
 

@@ -20,7 +20,6 @@ import jax
 import numpy as np
 from etils import epath
 from jax.experimental import multihost_utils
-from jax.sharding import NamedSharding, PartitionSpec
 
 from t2jax import costs
 from t2jax.config import from_dict, read_json, write_json, write_text
@@ -28,7 +27,7 @@ from t2jax.evaluation.likelihood import answer_nll
 from t2jax.evaluation.questions import find_questions
 from t2jax.evaluation.vocabularies import Vocabulary, bos_of, open_vocabulary
 from t2jax.laws.sequential import Plan
-from t2jax.mesh import make_mesh
+from t2jax.mesh import make_mesh, to_local
 from t2jax.sampling.job import ALONE, Host, Job, Material, Progress, Sampling, run
 from t2jax.sampling.stops import ON_TOKEN
 from t2jax.sampling.work import WIDTHS, usable_memory
@@ -102,7 +101,7 @@ def _prepare(request: Request, trained: Trained) -> tuple[Job, Material, Encoded
     except ValueError as error:
         raise ValueError(f'{found.where}: {error}') from None
     mesh = make_mesh(jax.local_devices())
-    params = _local(trained.load(make_mesh(jax.devices())), mesh)
+    params = to_local(trained.load(make_mesh(jax.devices())), mesh)
     ids = [part.tolist() for part in (encoded.prompts, encoded.prompt_lengths, encoded.answers, encoded.answer_lengths)]
     job = Job(
         run=trained.name,
@@ -179,13 +178,6 @@ def _check_ends(
                 f'question {question.id!r} has an answer of {length} tokens, and samples have at most '
                 f'{sampling.max_tokens}; raise --max-tokens'
             )
-
-
-def _local(params: Any, mesh: jax.sharding.Mesh) -> Any:
-    """Take this host's copies of arrays that every device of every host has."""
-    everywhere = NamedSharding(mesh, PartitionSpec())
-    copies = lambda x: [shard.data for shard in x.addressable_shards]
-    return jax.tree.map(lambda x: jax.make_array_from_single_device_arrays(x.shape, everywhere, copies(x)), params)
 
 
 def _table(

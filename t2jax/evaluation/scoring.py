@@ -6,7 +6,8 @@ FOLDER/<model>/<task>.csv          once finished, a row a question (schema: laws
 FOLDER/<model>/about/<task>.json   what was scored: model, weights, questions, tokenizer, where texts begin
 FOLDER/<model>/about/<task>.part   until it is finished, what is scored; an interrupted job goes on from there
 
-Batches are the same however often a job is interrupted, and so is every byte of the result.
+Batches are the same however often a job is interrupted, and so is every byte of the result. One device computes; of
+several hosts each does, so that none waits long for another, and the first one writes.
 """
 
 import csv
@@ -23,12 +24,12 @@ import jax
 import numpy as np
 from etils import epath
 
-from t2jax import costs
+from t2jax import costs, distributed
 from t2jax.config import claim, write_text
 from t2jax.evaluation.likelihood import join, score_batches
 from t2jax.evaluation.questions import Found
 from t2jax.evaluation.vocabularies import Vocabulary, bos_of
-from t2jax.mesh import make_mesh
+from t2jax.mesh import make_mesh, to_local
 from t2jax.tasks.boundaries import EncodedQuestions, encode_questions
 from t2jax.tasks.questions import Question
 from t2jax.training import checkpoint
@@ -66,13 +67,16 @@ def score(
 ) -> dict[str, Any]:
     """Score a task's questions, or what is missing of them, and write the file; return a summary of it.
 
-    Raises ValueError or OSError, one sentence each, for what cannot be scored and for a file of something else.
+    Of several hosts all call it; the first returns the summary, the others an empty one. Raises ValueError or OSError,
+    one sentence each, for what cannot be scored and for a file of something else.
     """
     if trained.tokens is None:
         raise ValueError(f'{trained.folder} does not say how many tokens it was trained on; convert it with --tokens')
+    several, first = jax.process_count() > 1, distributed.is_first()
     bos, spelled = bos_of(trained, vocabulary)
     encoded = encode_fitting(found.questions, found.where, vocabulary, bos, trained.context)
-    params = trained.load(make_mesh(jax.devices()[:1]))
+    one_device = make_mesh(jax.local_devices()[:1])
+    params = to_local(trained.load(make_mesh(jax.devices())), one_device) if several else trained.load(one_device)
     base = epath.Path(folder) / trained.name
     about = Scoring(
         run=trained.name,
@@ -85,17 +89,22 @@ def score(
         boundary=BOUNDARY,
         straddling=int(encoded.straddling.sum()),
     )
-    claim(base / 'about' / f'{found.task}.json', about)
+    if first:
+        claim(base / 'about' / f'{found.task}.json', about)
     path, part = base / f'{found.task}.csv', base / 'about' / f'{found.task}.part'
     if not path.exists():
-        scores = _score(trained, params, encoded, part, progress)
+        scores = _score(trained, params, encoded, part, first, progress)
         odd = [question.id for i, question in enumerate(found.questions) if not math.isfinite(scores[i][0])]
         if odd:
-            part.unlink(missing_ok=True)
+            if first:
+                part.unlink(missing_ok=True)
             raise ValueError(
                 f'{trained.folder} gives {odd[0]!r} of {found.task} no finite likelihood; its weights are broken'
             )
-        write_text(path, _table(trained, found, encoded, scores))
+        if first:
+            write_text(path, _table(trained, found, encoded, scores))
+    if not first:
+        return {}
     part.unlink(missing_ok=True)
     return _summarize(path, about)
 
@@ -120,7 +129,7 @@ def encode_fitting(
 
 
 def _score(
-    trained: Trained, params: Any, encoded: EncodedQuestions, part: epath.Path, progress: Progress
+    trained: Trained, params: Any, encoded: EncodedQuestions, part: epath.Path, writes: bool, progress: Progress
 ) -> dict[int, Scored]:
     """Score in batches, and note what is scored every few seconds."""
     total, saved = len(encoded.prompts), time.monotonic()
@@ -130,7 +139,7 @@ def _score(
         new = dict(zip(rows, zip(batch.nll_B.tolist(), batch.greedy_B.tolist())))
         progress(len(new.keys() - scores.keys()), total, False)
         scores |= new
-        if time.monotonic() > saved + SAVE_SECONDS:
+        if writes and time.monotonic() > saved + SAVE_SECONDS:
             write_text(part, ''.join(f'{row},{nll!r},{greedy:d}\n' for row, (nll, greedy) in scores.items()))
             saved = time.monotonic()
     return scores

@@ -4,6 +4,9 @@ import csv
 import dataclasses
 import json
 import os
+import socket
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -270,3 +273,23 @@ def test_a_token_that_spells_nothing_is_recorded_as_it_is_written(run, tmp_path)
     )
     assert json.loads((tmp_path / 'x' / 'about' / 't.json').read_text())['bos'] == '</s>'
     assert read_table(tmp_path / 'x' / 't.csv').question.tolist() == ['a, b']
+
+
+@pytest.mark.slow
+def test_two_hosts_score_as_one_and_one_of_them_writes(run, tmp_path):
+    """Two real processes of a slice, as `t2jax score --distributed` starts them."""
+    with socket.create_server(('localhost', 0)) as server:
+        port = server.getsockname()[1]
+    command = [sys.executable, '-m', 't2jax', 'score', str(run), '--task', 'count', '--json']
+    env = {**os.environ, 'JAX_PLATFORMS': 'cpu'}
+    several = ['--coordinator', f'localhost:{port}', '--processes', '2', '--out', str(tmp_path / 'two')]
+    both = [
+        subprocess.Popen([*command, *several, '--process', str(i)], env=env, text=True, stdout=subprocess.PIPE)
+        for i in range(2)
+    ]
+    said = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert [text.count('"task": "count"') for text in said] == [1, 0]  # gloo says something of its own there
+    subprocess.run([*command, '--out', str(tmp_path / 'one')], env=env, check=True, stdout=subprocess.DEVNULL)
+    files = ['small/count.csv', 'small/about/count.json']
+    assert [(tmp_path / 'two' / f).read_bytes() for f in files] == [(tmp_path / 'one' / f).read_bytes() for f in files]

@@ -1,0 +1,158 @@
+"""One host of a slice, at work for a sweep: `python -m launch.host SLICE gs://BUCKET/FOLDER/sweep`, by host.sh.
+
+Which host this is, and whether it is about to be taken away, its metadata server knows (the Compute Engine
+documentation's pages "About VM metadata" and "Create and use Spot VMs"; `tpu-env` is what jax itself reads).
+"""
+
+import argparse
+import contextlib
+import os
+import re
+import signal
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from launch.bucket import GcloudBucket
+from launch.gcloud import Gcloud, GcloudError
+from launch.plan import read_plan
+from launch.programs import Process
+from launch.worker import Follower, Leader
+
+CALL_SECONDS = 30.0  # for a call of gcloud, so that a claim is prolonged in time
+NOTICE_SECONDS = 2.0  # between two looks at the metadata server
+
+
+class SystemClock:
+    """The time of this machine."""
+
+    def now(self) -> float:
+        """As Clock.now."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """As Clock.sleep."""
+        time.sleep(seconds)
+
+
+class Patient(Gcloud):
+    """A gcloud that waits a bounded time for every answer."""
+
+    def ask(self, *arguments: str, timeout: float = CALL_SECONDS, feed: bytes | None = None) -> str:
+        """As Gcloud.ask, with less patience."""
+        return super().ask(*arguments, timeout=min(timeout, CALL_SECONDS), feed=feed)
+
+
+class Machine:
+    """This machine: its metadata, its programs, its compile cache."""
+
+    def __init__(self, root: Path, address: str, name: str) -> None:
+        self.root, self.address, self.name = root, address, name
+        self.gcloud = Patient(say=say)
+        self.index = host_index()
+        self._asked, self._noticed = 0.0, False
+        for number in (signal.SIGTERM, signal.SIGINT):  # a machine that is shut down sends them
+            signal.signal(number, self._note)
+
+    def start(self, command: Sequence[str], run: str, until: float) -> Process:
+        """As Host.start."""
+        env = {**os.environ, 'JAX_COMPILATION_CACHE_DIR': str(self.cache), 'PYTHONUNBUFFERED': '1'}
+        env['PATH'] = os.pathsep.join([str(Path(sys.executable).parent), env['PATH']])
+        return Process(command, self.log(run), until, env)
+
+    def notice(self) -> bool:
+        """As Host.notice."""
+        if not self._noticed and time.monotonic() > self._asked + NOTICE_SECONDS:
+            self._asked = time.monotonic()
+            with contextlib.suppress(OSError):
+                self._noticed = metadata('preempted') == 'TRUE'
+        return self._noticed
+
+    def keep(self, run: str, all_of_it: bool) -> None:
+        """As Host.keep: the log of a run, and what was compiled."""
+        try:
+            where = f'{self.address}/logs/{run}/{self.name}-{self.index}.log'
+            self.gcloud.ask('storage', 'cp', str(self.log(run)), where)
+            if all_of_it and self.index == 0 and self.cache.exists():
+                self.gcloud.ask('storage', 'rsync', '--recursive', str(self.cache), f'{self.address}/compiled')
+        except GcloudError as error:
+            say(str(error))
+
+    def fetch_compiled(self) -> None:
+        """Bring what other slices have compiled; without it the first steps take longer."""
+        self.cache.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(GcloudError):
+            self.gcloud.ask('storage', 'rsync', '--recursive', f'{self.address}/compiled', str(self.cache))
+
+    @property
+    def cache(self) -> Path:
+        """Where jax keeps compiled programs: on this machine's own disk."""
+        return self.root / 'compiled'
+
+    def log(self, run: str) -> Path:
+        """Where a run's programs write."""
+        return self.root / 'logs' / f'{run}.log'
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._noticed = True
+
+
+def metadata(name: str) -> str:
+    """Return a value of this machine's metadata server; raises OSError where there is none."""
+    server = os.environ.get('GCE_METADATA_HOST', 'metadata.google.internal')
+    address = f'http://{server}/computeMetadata/v1/instance/{name}'
+    request = urllib.request.Request(address, headers={'Metadata-Flavor': 'Google'})
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return answer.read().decode().strip()
+
+
+def host_index() -> int:
+    """Return which host of all its slices this is: 0 is the first host of the first slice.
+
+    Only 0 is of consequence, the others just differ. Raises OSError where the metadata server does not say.
+    """
+    worker = int(metadata('attributes/agent-worker-number'))
+    try:
+        described = metadata('attributes/tpu-env')
+    except urllib.error.HTTPError:
+        return worker
+    found = re.search(r"MEGASCALE_SLICE_ID:\s*'?(\d+)", described)
+    return worker + 1000 * (int(found[1]) if found else 0)
+
+
+def say(sentence: str) -> None:
+    """Write to the host's log, with the time."""
+    print(time.strftime('%H:%M:%S'), sentence, flush=True)
+
+
+def main() -> int:
+    """Work until there is nothing left to claim, or a reason to end."""
+    parser = argparse.ArgumentParser(description='Work for a sweep, as one host of a slice.')
+    parser.add_argument('slice', help='name of the slice')
+    parser.add_argument('sweep', help="the sweep's folder, gs://BUCKET/FOLDER/sweep")
+    parser.add_argument('--hosts', type=int, default=1, help='how many hosts the slice has (default: 1)')
+    parser.add_argument('--root', type=Path, required=True, help='folder on this machine')
+    options = parser.parse_args()
+    machine = Machine(options.root, options.sweep, options.slice)
+    bucket, clock = GcloudBucket(machine.gcloud, options.sweep), SystemClock()
+    machine.fetch_compiled()
+    if machine.index:
+        say(Follower(options.slice, machine.index, bucket, clock, machine, say).work())
+        return 0
+    plan, _ = read_plan(bucket)
+    if plan is None:
+        raise ValueError(f'{options.sweep} has no plan of a sweep; start slices by launch/sweep.py')
+    Leader(options.slice, plan, bucket, clock, machine, say, options.hosts).work()
+    return 0
+
+
+if __name__ == '__main__':
+    try:
+        sys.exit(main())
+    except (OSError, ValueError, GcloudError) as error:
+        say(str(error))
+        sys.exit(2)

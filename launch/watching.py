@@ -1,0 +1,138 @@
+"""The life of the program that runs a sweep: alone, looking again and again, and on Ctrl-C leaving nothing behind."""
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from launch import status
+from launch.bucket import Bucket
+from launch.claims import Clock
+from launch.controller import Controller
+from launch.gcloud import GcloudError
+from launch.ledger import Asked
+from launch.plan import STOP
+from launch.queued import delete_arguments
+
+CONTROLLER = 'controller.json'  # who runs the sweep, and until when unless they say so again
+REPORT_SECONDS = 600.0  # between two tables
+SAVE_SECONDS = 180.0  # for slices to save what they train, after Ctrl-C
+
+
+def watch(controller: Controller, still_leading: Callable[[], None], poll: float) -> str:
+    """Look after the slices until all is over, and say how far it is; return why it ended.
+
+    Ctrl-C and SIGTERM stop the sweep, whatever was going on: raises KeyboardInterrupt once no slice is left.
+    """
+    say, said, reported = controller.say, '', 0.0
+    try:
+        while True:
+            with patiently(say):
+                still_leading()
+                over = controller.tick()
+                now = controller.clock.now()
+                if over:
+                    return controller.reason_to_stop(now) or 'nothing is left to train'
+                if (
+                    text := status.line(controller.plan, totals(controller))
+                ) != said and now > reported + REPORT_SECONDS:
+                    said, reported = text, now
+                    say(status.table_lines(controller.plan, table(controller), asked_of(controller), now))
+                elif text != said:
+                    said = text
+                    say(time.strftime('%H:%M:%S ') + text)
+            time.sleep(poll)
+    except KeyboardInterrupt:
+        wind_up(controller, poll)
+        raise
+
+
+def wind_up(controller: Controller, poll: float) -> None:
+    """Let slices save what they train, then delete what is left; a second Ctrl-C deletes at once."""
+    say = controller.say
+    say('stopping: trainings save and slices end, for up to 3 minutes; Ctrl-C again deletes them at once')
+    with contextlib.suppress(KeyboardInterrupt):
+        deadline = time.monotonic() + SAVE_SECONDS
+        stopped = False
+        while time.monotonic() < deadline:
+            with patiently(say):
+                stopped = stopped or controller.bucket.write(STOP, {'reason': 'it was stopped by Ctrl-C'}, None)
+                if controller.tick():
+                    break
+            time.sleep(min(poll, 5))
+    try:
+        while True:
+            with patiently(say):
+                if controller.delete_all():
+                    return
+            time.sleep(min(poll, 5))
+    except KeyboardInterrupt:
+        for sight in controller.sights:
+            if sight.asked.gone is None:
+                say('not known to be deleted: ' + ' '.join(delete_line(controller, sight.asked)))
+        raise
+
+
+def delete_line(controller: Controller, asked: Asked) -> list[str]:
+    """Return the command that deletes a slice."""
+    return ['gcloud', *delete_arguments(asked.name, asked.zone)]
+
+
+@contextlib.contextmanager
+def patiently(say: Callable[[str], None]) -> Iterator[None]:
+    """Say what gcloud or a record refuses, and go on: the next look may find it mended."""
+    try:
+        yield
+    except (GcloudError, ValueError) as error:
+        say(str(error))
+
+
+@contextlib.contextmanager
+def leading(bucket: Bucket, clock: Clock, poll: float) -> Iterator[Callable[[], None]]:
+    """Be the only one who runs a sweep; yields what says that one still does, and raises KeyboardInterrupt if not.
+
+    Raises ValueError where another does.
+    """
+    me, lease = f'{socket.gethostname()}, process {os.getpid()}', max(300.0, 10 * poll)
+    record, generation = bucket.read(CONTROLLER)
+    if record and record['expires'] > clock.now() and not is_dead(record['by']):
+        until = time.strftime('%H:%M:%S', time.localtime(record['expires']))
+        raise ValueError(f'this sweep is run on {record["by"]}; stop that, or wait until {until} if it is no more')
+    if not bucket.write(CONTROLLER, {'by': me, 'expires': clock.now() + lease}, generation):
+        raise ValueError('this sweep was started by somebody else just now; look at it with --status')
+
+    def still() -> None:
+        found, generation = bucket.read(CONTROLLER)
+        if found and found['by'] != me:
+            raise SystemExit(f'the sweep was taken over by {found["by"]}; this one ends, and deletes nothing')
+        bucket.write(CONTROLLER, {'by': me, 'expires': clock.now() + lease}, generation)
+
+    try:
+        yield still
+    finally:
+        with contextlib.suppress(GcloudError):
+            bucket.write(CONTROLLER, {'by': me, 'expires': 0.0}, None)
+
+
+def is_dead(by: str) -> bool:
+    """Tell whether who led the sweep was a process of this machine that is no more."""
+    host, _, process = by.partition(', process ')
+    return host == socket.gethostname() and not Path(f'/proc/{process}').exists() and Path('/proc/self').exists()
+
+
+def table(controller: Controller) -> list[dict[str, Any]]:
+    """Return the rows of a sweep's status as the last tick found them."""
+    return status.rows(controller.plan, controller.states, asked_of(controller))
+
+
+def asked_of(controller: Controller) -> list[Asked]:
+    """Return the account as the last tick found it."""
+    return [sight.asked for sight in controller.sights]
+
+
+def totals(controller: Controller) -> dict[str, Any]:
+    """Return the sums of a sweep's status as the last tick found them."""
+    return status.totals(table(controller), asked_of(controller), controller.clock.now())
