@@ -1,9 +1,10 @@
+#!/usr/bin/env bash
 # Runs on every host of a slice that `launch/slices.py job` asked for, when it boots, as root. The first host deletes the
 # slice once no job has been on it for as long as its metadata says (t2jax-idle, in seconds), whatever has become of the
 # machine that asked for it: before the job, since then somebody may never have come, and after it, time to copy results.
 # It needs the scope cloud-platform and a service account that may delete queued resources (roles/tpu.admin).
 set -uo pipefail
-HOME=${HOME:-/root}
+export HOME=${HOME:-/root} PATH=$PATH:/snap/bin # of a boot script, without what a login adds
 
 attribute() {
     curl --silent --fail --retry 5 --header 'Metadata-Flavor: Google' \

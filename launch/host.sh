@@ -4,7 +4,7 @@
 # Code and environment, then the worker. However that ends, the first host gives the slice back: no quota leaks, also
 # where whoever asked for the slice is gone. What it said is in the bucket: T2JAX_SWEEP/logs/SLICE-HOST.log.
 set -euo pipefail
-export HOME=${HOME:-/root}
+export HOME=${HOME:-/root} PATH=$PATH:/snap/bin # of a boot script, without what a login adds
 root=${T2JAX_ROOT:-/opt/t2jax}
 mkdir -p "$root"
 exec >>"$root/host.log" 2>&1

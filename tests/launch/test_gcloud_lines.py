@@ -125,4 +125,4 @@ def test_the_real_gcloud_parses_every_command(tmp_path):
     *found, bad = json.JSONDecoder().raw_decode(done.stdout)[0]
     for one in found:
         assert one['success'], f'{one["command_string"]}: {one["error_message"]}'
-    assert len(found) > 40 and not bad['success'] and found[-1]['command_string_no_args'].startswith('gcloud storage')
+    assert len(found) > 40 and not bad['success']

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from launch import lifecycle, startup
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / 'launch' / 'setup.sh'
 TOOLS = ('bash', 'cat', 'chmod', 'dirname', 'env', 'flock', 'id', 'mkdir', 'mv', 'rm', 'sleep', 'tail', 'touch')
@@ -171,3 +173,15 @@ def test_a_fresh_host_really_gets_t2jax(tmp_path):
         [python, '-c', 'import libtpu, t2jax; print(t2jax.__file__)'], cwd=tmp_path, capture_output=True
     )
     assert found.stdout.decode().startswith(str(made))
+
+
+def test_boot_scripts_say_what_reads_them_and_quote_what_is_in_them(tmp_path):
+    sweep = "gs://bucket/a'; touch evil; '"
+    script = startup.host_script(sweep, 't2-a-001', 'us-west4-a', 4, 'abc')
+    assert all(text.startswith('#!/usr/bin/env bash\n') for text in (script, lifecycle.GUARD.read_text()))
+    values = tmp_path / 'values'
+    values.write_text(script.partition('# Runs on')[0] + 'printf %s "$T2JAX_SWEEP $T2JAX_SLICE $T2JAX_HOSTS"\n')
+    done = subprocess.run(['bash', str(values)], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == f'{sweep} t2-a-001 4' and not (tmp_path / 'evil').exists()
+    for path in (lifecycle.GUARD, lifecycle.GUARD.with_name('host.sh'), lifecycle.GUARD.with_name('setup.sh')):
+        subprocess.run(['bash', '-n', str(path)], check=True)
