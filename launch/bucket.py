@@ -6,12 +6,17 @@ A record is one line of JSON, and says its own name: many are read by one comman
 """
 
 import json
+import math
+from datetime import datetime
 from typing import Any, Protocol
 
 from launch.gcloud import Gcloud, GcloudError
 
 ABSENT = 0  # the generation of a record that is not there
 Record = dict[str, Any]
+
+
+CLOCKS = 15.0  # seconds that clocks may differ: SKEW and GRACE of launch.claims are for that
 
 
 class Bucket(Protocol):
@@ -43,14 +48,14 @@ class GcloudBucket:
             try:
                 found = self.gcloud.ask_json('storage', 'objects', 'describe', where)
             except GcloudError as error:
-                if error.missing:
+                if error.lacks(where):
                     return None, ABSENT
                 raise
             generation = _generation(found, where)
             try:  # of this very generation: one that is replaced in between is not found, and asked for anew
                 return parse(self._text(f'{where}#{generation}'), where, name), generation
             except GcloudError as error:
-                if not error.missing:
+                if not error.lacks(where):
                     raise
         raise GcloudError(f'{where} is replaced faster than it can be read; try again')
 
@@ -64,8 +69,18 @@ class GcloudBucket:
         except GcloudError as error:
             if generation is None or not error.lost:
                 raise
-            return self.read(name)[0] == record  # gcloud asks again by itself where an answer was lost on its way
+            # gcloud asks again by itself where an answer was lost on its way: then this is what is there.
+            return self.read(name)[0] == json.loads(data)
         return True
+
+    def written(self, name: str) -> float:
+        """Return when a record was last written, in seconds since 1970 by the bucket's clock."""
+        where = f'{self.address}/{name}'
+        found = self.gcloud.ask_json('storage', 'objects', 'describe', where)
+        try:
+            return datetime.fromisoformat(found['update_time']).timestamp()
+        except (KeyError, TypeError, ValueError) as error:
+            raise GcloudError(f'gcloud did not say when {where} was written; try again, or update gcloud') from error
 
     def scan(self, folder: str) -> dict[str, tuple[Record, int]]:
         """As Bucket.scan."""
@@ -100,18 +115,42 @@ class GcloudBucket:
         return self.gcloud.ask('storage', 'cat', *addresses)
 
 
+def check_clock(bucket: GcloudBucket, name: str, before: float, after: float) -> None:
+    """Raise ValueError where this machine's clock is not the bucket's, by a record written between two of its times."""
+    written = bucket.written(name)
+    off = before - written if written < before else min(0.0, after - written)
+    if abs(off) > CLOCKS:
+        raise ValueError(
+            f'the clock of this machine is {abs(off):,.0f} s {"ahead of" if off > 0 else "behind"} that of the bucket, '
+            'and claims on runs are told by time; set it'
+        )
+
+
+def number(record: Record, key: str) -> float:
+    """Return a number of a record, 0 where it is missing or something else."""
+    value = record.get(key)
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
+
+
 def parse(text: str, where: str, name: str) -> Record:
     """Read one record; raises ValueError for one that is half-written, or another's."""
     try:
         record = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f'{where} is half-written or no record of a sweep ({error}); {_MEND}') from error
+        raise ValueError(f'{where} is half-written or no record of a sweep ({error}); {mend(name)}') from error
     if not isinstance(record, dict) or record.get('object') != name:
-        raise ValueError(f'{where} is no record of a sweep called {name}; {_MEND}')
+        raise ValueError(f'{where} is no record of a sweep called {name}; {mend(name)}')
     return record
 
 
-_MEND = 'delete it, and the sweep makes it anew: trained runs and checkpoints are not in it'
+def mend(name: str) -> str:
+    """Say what a person does about a record that cannot be read."""
+    if name.startswith('slices/'):
+        slice_name = name.removeprefix('slices/').removesuffix('.json')
+        return f'delete {slice_name} with `gcloud compute tpus queued-resources delete --force`, and then this record'
+    if name.startswith('runs/'):
+        return 'stop the sweep and delete it: the run goes on from its last checkpoint'
+    return 'stop the sweep and delete it: it is made anew, and no run is in it'
 
 
 def _generation(found: Any, where: str) -> int:

@@ -210,7 +210,12 @@ def _closed(state: State, ended: float, outcome: str, code: int | None) -> State
 
 def _state(record: Record, where: str) -> State:
     try:
-        return State(tuple(Attempt(**attempt) for attempt in record['attempts']), float(record['share']))
+        attempts = tuple(Attempt(**attempt) for attempt in record['attempts'])
+        for attempt in attempts:
+            times = attempt.started, attempt.expires, 0 if attempt.ended is None else attempt.ended
+            if not isinstance(attempt.slice, str) or not all(isinstance(time, int | float) for time in times):
+                raise TypeError(f'{attempt} is no attempt')
+        return State(attempts, float(record['share']))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f'{where} is no record of a run ({error}); delete it, and the run goes on from its last checkpoint'

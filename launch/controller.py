@@ -7,12 +7,12 @@ machines are no more.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from launch import machines
-from launch.bucket import ABSENT, Bucket
+from launch.bucket import ABSENT, Bucket, Record, number
 from launch.claims import SKEW, Claims, Clock, State
 from launch.gcloud import GcloudError
 from launch.ledger import Asked, read_asked
@@ -35,6 +35,9 @@ class Cloud(Protocol):
     def describe(self, name: str, zone: str) -> Seen | None:
         """Return what became of a slice, or None where there is none."""
 
+    def list(self, zone: str) -> Sequence[Seen]:
+        """Return all slices in a zone, whosever they are."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -53,6 +56,10 @@ class Patience:
     setting_up: float = 1800.0  # for an active slice to be heard of
     rest: float = 600.0  # of a place that refused or failed, before it is asked again
     stopping: float = 600.0  # for slices to end by themselves, once the sweep is to stop
+    unseen: float = 150.0  # for a request that gcloud does not show: its command may still be under way
+
+
+TRIES = 3  # slices in a row that nothing is heard of, though they came: then their set-up is at fault
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ class Sight:
     generation: int
     state: str | None  # as gcloud calls it; None: it is no more; UNKNOWN: gcloud did not say
     said: str = ''
-    beat: Mapping[str, object] | None = None  # what its first host wrote last
+    beat: Record | None = None  # what its first host wrote last
 
 
 class Controller:
@@ -84,7 +91,12 @@ class Controller:
         self.cloud, self.bucket, self.clock, self.say = cloud, bucket, clock, say
         self.claims = Claims(bucket, clock, plan.lease, plan.retries)
         self._rests: dict[Place, float] = {}  # until when
-        self._seen: set[str] = set()  # names of slices that gcloud has shown
+        self._seen: dict[str, str] = {}  # the states in which gcloud last showed slices
+        self._looked = 0.0  # when, last
+        self._account: dict[str, Asked] = {}  # as the bucket had it then
+        self._mute = 0  # slices in a row that came and went without a word
+        self._refused: set[Place] = set()  # for a person to mend
+        self.trouble: str | None = None  # why it makes no sense to go on
         self._stopping: float | None = None  # since when
         self.sights: list[Sight] = []  # of the last tick, for the table
         self.states: dict[str, State] = {}
@@ -131,52 +143,100 @@ class Controller:
 
     def reason_to_stop(self, now: float) -> str | None:
         """Return why no slice is to be asked for any more, if there is a reason."""
-        return why_stop(self.bucket) or self.plan.budget.reached((sight.asked for sight in self.sights), now)
+        return (
+            self.trouble
+            or why_stop(self.bucket)
+            or self.plan.budget.reached((sight.asked for sight in self.sights), now)
+        )
 
     def _look(self) -> list[Sight]:
         """Find every slice of the account that is not known to be gone, and note what has changed about it."""
         beats = self.bucket.scan('beats')
+        account = list(read_asked(self.bucket).values())
+        listed = {zone: self._list(zone) for zone in sorted({asked.zone for asked, _ in account})}
         sights = []
-        for asked, generation in read_asked(self.bucket).values():
+        self._account = {asked.name: asked for asked, _ in account}
+        for asked, generation in account:
             beat = beats.get(f'beats/{asked.name}.json', (None, ABSENT))[0]
-            if asked.gone is not None:
-                sights.append(Sight(asked, generation, None, beat=beat))
-                continue
-            try:
-                seen = self.cloud.describe(asked.name, asked.zone)
-                state, said = (seen.state, seen.said) if seen else (None, '')
-            except GcloudError as error:
-                state, said = UNKNOWN, str(error)
-            if state not in (None, UNKNOWN):
-                self._seen.add(asked.name)
+            there = listed[asked.zone]
+            state, said = UNKNOWN, ''
+            if there is not None and asked.name in there:  # also one that was taken to be gone: its request came late
+                state, said = there[asked.name].state, there[asked.name].said
+                asked = dataclasses.replace(asked, gone=None)
+            elif asked.gone is not None:
+                state = None
+            elif there is not None:
+                state, said = self._describe(asked)
             sights.append(self._note(Sight(asked, generation, state, said, beat)))
+        if any(sight.state == ACTIVE and sight.beat for sight in sights):
+            self._mute = 0
+        self._looked = self.clock.now()
         return sights
+
+    def _list(self, zone: str) -> dict[str, Seen] | None:
+        """Return what is in a zone by name; None where gcloud does not say."""
+        try:
+            return {seen.name: seen for seen in self.cloud.list(zone)}
+        except GcloudError as error:
+            self.say(str(error))
+            return None
+
+    def _describe(self, asked: Asked) -> tuple[str | None, str]:
+        """Ask for one that is not listed: only what gcloud says is not there is gone."""
+        try:
+            seen = self.cloud.describe(asked.name, asked.zone)
+            return (seen.state, seen.said) if seen else (None, '')
+        except GcloudError as error:
+            return UNKNOWN, str(error)
 
     def _note(self, sight: Sight) -> Sight:
         """Note in the account when a slice came and went."""
-        now, asked = self.clock.now(), sight.asked
-        if sight.state == ACTIVE and asked.active is None:
-            self.say(f'{asked.name}: {asked.slice} in {asked.zone} is there')
-            asked = dataclasses.replace(asked, active=now)
-        elif sight.state is None or sight.state in ENDED:
-            freed = self.claims.release([asked.name])
-            if freed:
-                self.say(f'{asked.name}: it is no more; {", ".join(freed)} will be resumed')
-            # A request takes a moment to be seen; what was seen and is not any more is gone.
-            if sight.state is None and (asked.name in self._seen or now > asked.asked + SKEW):
-                asked = dataclasses.replace(asked, gone=now)
-        if asked != sight.asked:
-            self.bucket.write(f'slices/{asked.name}.json', dataclasses.asdict(asked), sight.generation)
-        return dataclasses.replace(sight, asked=asked)
+        now, asked, beat = self.clock.now(), sight.asked, sight.beat or {}
+        name, begun = asked.name, number(beat, 'since')
+        active = asked.active
+        if active is None and (sight.state == ACTIVE or begun):
+            self.say(f'{name}: {asked.slice} in {asked.zone} is there')
+            active = begun or now  # nobody may have looked when it came
+        gone = asked.gone
+        if gone is None and (sight.state is None or sight.state in ENDED):
+            if freed := self.claims.release([name]):
+                self.say(f'{name}: it is no more; {", ".join(freed)} will be resumed')
+            if sight.state is None and (name in self._seen or begun or now > asked.asked + self.patience.unseen):
+                unwatched = now > self._looked + 10 * self.plan.beat and begun
+                gone = min(now, number(beat, 'time') + self.plan.beat) if unwatched else now
+                self._hear(asked, sight)
+        if sight.state not in (None, UNKNOWN):
+            self._seen[name] = sight.state
+        noted = dataclasses.replace(asked, active=active, gone=gone)
+        known = self._account.get(name)
+        if noted != known:
+            self.bucket.write(f'slices/{name}.json', dataclasses.asdict(noted), sight.generation)
+        return dataclasses.replace(sight, asked=noted)
+
+    def _hear(self, asked: Asked, sight: Sight) -> None:
+        """Count slices that came and went by themselves without a word: their set-up fails, and costs."""
+        if sight.beat is not None:
+            self._mute = 0
+        elif asked.active is not None and self._seen.get(asked.name) not in ENDED + ('SUSPENDING',):
+            self._mute += 1
+            self._rest(self._place(asked))
+            if self._mute >= TRIES:
+                self.trouble = (
+                    f'{TRIES} slices in a row came and ended before they could take a run; see why in '
+                    f'{self.bucket.address}/logs/{asked.name}-0-0.log'
+                )
+
+    def _rest(self, place: Place | None) -> None:
+        if place:
+            self._rests[place] = self.clock.now() + self.patience.rest
 
     def _tidy(self, sight: Sight, now: float) -> bool:
         """Delete a slice that is of no use any more; return whether it is, or is gone."""
         if sight.state is None:
             return sight.asked.gone is not None
         if sight.state in ENDED:
-            place = self._place(sight.asked)
-            if sight.state == 'FAILED' and place:
-                self._rests[place] = now + self.patience.rest
+            if sight.state == 'FAILED':
+                self._rest(self._place(sight.asked))
             self._delete(sight, f'{sight.state}{f" ({sight.said})" if sight.said else ""}')
             return True
         if sight.state in ENDING:
@@ -193,15 +253,15 @@ class Controller:
             return f'nothing was heard of it for {self.patience.setting_up:,.0f} s' if late else None
         if beat.get('ended'):
             return f'{beat["ended"]}'
-        silent = now - float(beat['time'])
+        silent = now - number(beat, 'time')
         return f'nothing was heard of it for {silent:,.0f} s' if silent > self.plan.lease + SKEW else None
 
     def _too_long(self, sight: Sight, now: float) -> bool:
         place = self._place(sight.asked)
         others = [one for one in self.places if one != place and self._rests.get(one, 0) <= now]
         late = bool(others) and now > sight.asked.asked + self.patience.waiting
-        if late and place:
-            self._rests[place] = now + self.patience.rest
+        if late:
+            self._rest(place)
         return late
 
     def _delete(self, sight: Sight, why: str) -> None:
@@ -216,7 +276,7 @@ class Controller:
         place = next((place for place in self.places if self._rests.get(place, 0) <= now), None)
         if place is None:
             return False
-        numbers = [int(sight.asked.name.rpartition('-')[2]) for sight in self.sights]
+        numbers = [int(end) for sight in self.sights if (end := sight.asked.name.rpartition('-')[2]).isdecimal()]
         asked = Asked(
             f'{self.plan.id}-{max(numbers, default=0) + 1:03d}',
             place.zone,
@@ -233,7 +293,12 @@ class Controller:
         except GcloudError as error:
             self.say(f'{asked.name}: {error}')
             if error.refused:  # of other errors nobody knows what they did: the next tick looks
-                self._rests[place] = now + self.patience.rest
+                self._rest(place)
+            if error.hopeless:
+                self._refused.add(place)
+                self.trouble = str(error) if self._refused >= set(self.places) else None
+        else:
+            self._refused.discard(place)
         return True
 
     def _place(self, asked: Asked) -> Place | None:

@@ -19,10 +19,10 @@ from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for launch/ and t2jax
 
-from launch import machines, repository  # noqa: E402
-from launch.engine_jobs import MARK, Study, skypilot_files, xpk_files  # noqa: E402
-from launch.gcloud import ADDRESS, COMMIT, ZONE, check_name  # noqa: E402
-from t2jax.config import write_text  # noqa: E402
+from launch import machines, repository
+from launch.engine_jobs import MARK, Study, skypilot_files, xpk_files
+from launch.gcloud import ADDRESS, COMMIT, ZONE, check_name
+from t2jax.config import write_text
 
 # What one engine has to be told, and what it may be told; the other refuses it.
 NEEDED = {'skypilot': ('commit',), 'xpk': ('cluster', 'zone', 'project')}

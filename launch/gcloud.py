@@ -46,10 +46,10 @@ class GcloudError(Exception):
         super().__init__(sentence)
         self.said = said  # all of stderr
 
-    @property
-    def missing(self) -> bool:
-        """Whether what was asked for is not there."""
-        return bool(re.search(r'NOT_FOUND|\b404\b|not found|matched no objects|No URLs matched', self.said))
+    def lacks(self, name: str) -> bool:
+        """Tell whether it says that `name` is not there, and not something else: a file, a proxy, a project."""
+        found = re.search(r'NOT_FOUND|\b404\b|not found|matched no objects|No URLs matched', self.said)
+        return bool(found) and name in self.said
 
     @property
     def lost(self) -> bool:
@@ -79,7 +79,7 @@ class Gcloud:
         self, project: str | None = None, dry_run: bool = False, say: Callable[[str], None] | None = None
     ) -> None:
         self.project, self.dry_run = project, dry_run
-        self.say = say or (lambda line: print(line, file=sys.stderr, flush=True))
+        self.say = say or say_to_person
 
     def line(self, *arguments: str) -> list[str]:
         """Return the whole command."""
@@ -107,6 +107,18 @@ class Gcloud:
             raise GcloudError(
                 f'gcloud {" ".join(arguments[:4])} printed {said[:60]!r}, which is no JSON; try again, or update gcloud'
             ) from error
+
+
+def say_to_person(line: str) -> None:
+    """Write a line to stderr; where that is closed, nobody reads it, and work goes on."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
+
+
+def find_project(gcloud: Gcloud) -> str:
+    """Return the project that commands are about; raises GcloudError where gcloud is logged out or has none."""
+    check_logged_in(gcloud)
+    return gcloud.project or gcloud.ask('config', 'get', 'project').strip()
 
 
 def run(command: Sequence[str], timeout: float, feed: bytes | None = None) -> bytes:

@@ -10,21 +10,26 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-from launch.bucket import GcloudBucket
+from launch.bucket import GcloudBucket, check_clock
 from launch.gcloud import Gcloud, GcloudError
 from launch.plan import read_plan
 from launch.programs import Process
-from launch.worker import Follower, Leader
+from launch.worker import LEADERLESS, Follower, Leader
 
 CALL_SECONDS = 30.0  # for a call of gcloud, so that a claim is prolonged in time
+SYNC_SECONDS = 300.0  # for compiled programs
 NOTICE_SECONDS = 2.0  # between two looks at the metadata server
+NOTICES = {'preempted': 'TRUE', 'maintenance-event': 'TERMINATE_ON_HOST_MAINTENANCE'}
+LEADERLESS_CODE = 3  # the first host is gone: whoever notices gives the slice back (host.sh)
 
 
 class SystemClock:
@@ -43,8 +48,18 @@ class Patient(Gcloud):
     """A gcloud that waits a bounded time for every answer."""
 
     def ask(self, *arguments: str, timeout: float = CALL_SECONDS, feed: bytes | None = None) -> str:
-        """As Gcloud.ask, with less patience."""
-        return super().ask(*arguments, timeout=min(timeout, CALL_SECONDS), feed=feed)
+        """As Gcloud.ask, with less patience unless told otherwise."""
+        return super().ask(*arguments, timeout=timeout, feed=feed)
+
+    def ask_json(self, *arguments: str, timeout: float = CALL_SECONDS) -> Any:
+        """As Gcloud.ask_json, likewise."""
+        return super().ask_json(*arguments, timeout=timeout)
+
+    def change(
+        self, *arguments: str, timeout: float = CALL_SECONDS, feed: bytes | None = None, quiet: bool = False
+    ) -> str:
+        """As Gcloud.change, likewise."""
+        return super().change(*arguments, timeout=timeout, feed=feed, quiet=quiet)
 
 
 class Machine:
@@ -54,7 +69,9 @@ class Machine:
         self.root, self.address, self.name = root, address, name
         self.gcloud = Patient(say=say)
         self.index = host_index()
-        self._asked, self._noticed = 0.0, False
+        self._noticed = threading.Event()
+        self._program: Process | None = None
+        threading.Thread(target=self._listen, daemon=True).start()
         for number in (signal.SIGTERM, signal.SIGINT):  # a machine that is shut down sends them
             signal.signal(number, self._note)
 
@@ -62,15 +79,12 @@ class Machine:
         """As Host.start."""
         env = {**os.environ, 'JAX_COMPILATION_CACHE_DIR': str(self.cache), 'PYTHONUNBUFFERED': '1'}
         env['PATH'] = os.pathsep.join([str(Path(sys.executable).parent), env['PATH']])
-        return Process(command, self.log(run), until, env)
+        self._program = Process(command, self.log(run), until, env)
+        return self._program
 
     def notice(self) -> bool:
         """As Host.notice."""
-        if not self._noticed and time.monotonic() > self._asked + NOTICE_SECONDS:
-            self._asked = time.monotonic()
-            with contextlib.suppress(OSError):
-                self._noticed = metadata('preempted') == 'TRUE'
-        return self._noticed
+        return self._noticed.is_set()
 
     def keep(self, run: str, all_of_it: bool) -> None:
         """As Host.keep: the log of a run, and what was compiled."""
@@ -78,7 +92,8 @@ class Machine:
             where = f'{self.address}/logs/{run}/{self.name}-{self.index}.log'
             self.gcloud.ask('storage', 'cp', str(self.log(run)), where)
             if all_of_it and self.index == 0 and self.cache.exists():
-                self.gcloud.ask('storage', 'rsync', '--recursive', str(self.cache), f'{self.address}/compiled')
+                into = f'{self.address}/compiled'
+                self.gcloud.ask('storage', 'rsync', '--recursive', str(self.cache), into, timeout=SYNC_SECONDS)
         except GcloudError as error:
             say(str(error))
 
@@ -86,7 +101,8 @@ class Machine:
         """Bring what other slices have compiled; without it the first steps take longer."""
         self.cache.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(GcloudError):
-            self.gcloud.ask('storage', 'rsync', '--recursive', f'{self.address}/compiled', str(self.cache))
+            out_of = f'{self.address}/compiled'
+            self.gcloud.ask('storage', 'rsync', '--recursive', out_of, str(self.cache), timeout=SYNC_SECONDS)
 
     @property
     def cache(self) -> Path:
@@ -98,7 +114,18 @@ class Machine:
         return self.root / 'logs' / f'{run}.log'
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self._noticed = True
+        self._noticed.set()
+
+    def _listen(self) -> None:
+        """Ask again and again, and pass a notice on at once: there are 30 s, and a call of gcloud may take them."""
+        while True:
+            for name, value in NOTICES.items():
+                with contextlib.suppress(OSError):
+                    if metadata(name) == value:
+                        self._noticed.set()
+            if self._noticed.is_set() and self._program:
+                self._program.terminate()
+            time.sleep(NOTICE_SECONDS)
 
 
 def metadata(name: str) -> str:
@@ -110,15 +137,29 @@ def metadata(name: str) -> str:
         return answer.read().decode().strip()
 
 
+def patiently(name: str, tries: int = 10) -> str:
+    """Return a value of the metadata server, which may not be ready when a machine boots; raises OSError."""
+    for pause in range(tries - 1):
+        try:
+            return metadata(name)
+        except OSError as error:
+            if isinstance(error, urllib.error.HTTPError) and error.code == 404:
+                raise
+            time.sleep(pause)
+    return metadata(name)
+
+
 def host_index() -> int:
     """Return which host of all its slices this is: 0 is the first host of the first slice.
 
     Only 0 is of consequence, the others just differ. Raises OSError where the metadata server does not say.
     """
-    worker = int(metadata('attributes/agent-worker-number'))
+    worker = int(patiently('attributes/agent-worker-number'))
     try:
-        described = metadata('attributes/tpu-env')
-    except urllib.error.HTTPError:
+        described = patiently('attributes/tpu-env')
+    except urllib.error.HTTPError as error:
+        if error.code != 404:
+            raise
         return worker
     found = re.search(r"MEGASCALE_SLICE_ID:\s*'?(\d+)", described)
     return worker + 1000 * (int(found[1]) if found else 0)
@@ -141,11 +182,15 @@ def main() -> int:
     bucket, clock = GcloudBucket(machine.gcloud, options.sweep), SystemClock()
     machine.fetch_compiled()
     if machine.index:
-        say(Follower(options.slice, machine.index, bucket, clock, machine, say).work())
-        return 0
+        reason = Follower(options.slice, machine.index, bucket, clock, machine, say).work()
+        say(reason)
+        return LEADERLESS_CODE if reason == LEADERLESS else 0
     plan, _ = read_plan(bucket)
     if plan is None:
         raise ValueError(f'{options.sweep} has no plan of a sweep; start slices by launch/sweep.py')
+    before = clock.now()
+    bucket.write(f'hosts/{options.slice}.json', {'time': before}, None)
+    check_clock(bucket, f'hosts/{options.slice}.json', before, clock.now())
     Leader(options.slice, plan, bucket, clock, machine, say, options.hosts).work()
     return 0
 

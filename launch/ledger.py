@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from launch.bucket import Bucket
+from launch.bucket import Bucket, mend
 from launch.claims import Job
 
 
@@ -37,11 +37,11 @@ def read_asked(bucket: Bucket) -> dict[str, tuple[Asked, int]]:
         values: Mapping[str, Any] = {key: value for key, value in record.items() if key != 'object'}
         try:
             asked = Asked(**values)
+            times = asked.asked, asked.active or 0, asked.gone or 0, asked.chips, asked.dollars_per_hour
+            if name != f'slices/{asked.name}.json' or not all(isinstance(time, int | float) for time in times):
+                raise TypeError(f'{asked} is no slice')
         except TypeError as error:
-            raise ValueError(
-                f'{bucket.address}/{name} is no record of a slice ({error}); see with `gcloud compute tpus '
-                'queued-resources list` whether the slice is there, and delete both'
-            ) from error
+            raise ValueError(f'{bucket.address}/{name} is no record of a slice ({error}); {mend(name)}') from error
         found[asked.name] = (asked, generation)
     return found
 

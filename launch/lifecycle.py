@@ -136,7 +136,7 @@ def vm_gone(gcloud: Gcloud, name: str, zone: str) -> str | None:
         found = gcloud.ask_json('compute', 'tpus', 'tpu-vm', 'describe', name, f'--zone={zone}', timeout=60)
         state = str(found['state'])
     except GcloudError as error:
-        if not error.missing:
+        if not error.lacks(name):
             raise
         state = 'gone'
     except (KeyError, TypeError):

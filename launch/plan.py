@@ -1,6 +1,7 @@
 """A sweep as its slices know it: one record in the bucket, written before any slice is asked for."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ class Plan:
     id: str  # labels its slices
     experiment: str
     commit: str
+    project: str  # whose slices they are
     jobs: tuple[Job, ...]  # longest first
     retries: int = 3
     lease: float = 600.0  # seconds that a claim lasts unless it is prolonged
@@ -28,8 +30,8 @@ class Plan:
     budget: Budget = Budget()
 
     def __post_init__(self) -> None:
-        if self.lease < SHORTEST_LEASE:
-            raise ValueError(f'a lease of {self.lease:g} s is too short; give {SHORTEST_LEASE:g} or more')
+        if not SHORTEST_LEASE <= self.lease < math.inf:
+            raise ValueError(f'a lease of {self.lease:g} s is too short or none; give {SHORTEST_LEASE:g} or more')
         if self.retries < 0:
             raise ValueError(f'retries are {self.retries}; give 0 or more')
 
@@ -71,6 +73,10 @@ def write_plan(bucket: Bucket, plan: Plan) -> Plan:
             raise ValueError(
                 f'{bucket.address} holds a sweep of {known.experiment} with other runs ({different}); give this one '
                 'another --workdir'
+            )
+        if known.project != plan.project:
+            raise ValueError(
+                f'{bucket.address} holds a sweep of project {known.project}; say --project {known.project}'
             )
         plan = dataclasses.replace(plan, id=known.id)
     if not bucket.write(NAME, dataclasses.asdict(plan), generation):

@@ -44,7 +44,7 @@ class Process:
     """A program as a process of this host, in a process group of its own, that ends with its parent."""
 
     def __init__(self, command: Sequence[str], log: Path, until: float, env: Mapping[str, str] | None = None) -> None:
-        self._until = until
+        self._until, self._asked = until, False
         log.parent.mkdir(parents=True, exist_ok=True)
         self.log = log
         # Should this process be killed, no training may go on that nobody renews the claim of.
@@ -71,8 +71,10 @@ class Process:
         self._until = until
 
     def terminate(self) -> None:
-        """As Program.terminate."""
-        self._signal(signal.SIGTERM)
+        """As Program.terminate; only once, since training takes a second request for one to stop at once."""
+        if not self._asked:
+            self._asked = True
+            self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """As Program.kill."""

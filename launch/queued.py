@@ -100,7 +100,7 @@ class QueuedResources:
         try:
             self.gcloud.change(*delete_arguments(name, zone))
         except GcloudError as error:
-            if not error.missing:
+            if not error.lacks(f'queuedResources/{name}'):
                 raise
 
     def describe(self, name: str, zone: str) -> Seen | None:
@@ -108,7 +108,7 @@ class QueuedResources:
         try:
             found = self.gcloud.ask_json(*describe_arguments(name, zone))
         except GcloudError as error:
-            if error.missing:
+            if error.lacks(f'queuedResources/{name}'):
                 return None
             raise
         return parse(found)

@@ -29,12 +29,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for launch and t2jax
 
-from launch import flags, installing, lifecycle, queued, repository  # noqa: E402
-from launch.gcloud import Gcloud, GcloudError, check_logged_in  # noqa: E402
-from launch.interrupts import Interrupted, Interrupts  # noqa: E402
-from launch.jobs import RESUME, Job  # noqa: E402
-from launch.lifecycle import Ended  # noqa: E402
-from launch.remote import Gone, Hosts, hosts_of, hosts_of_vm  # noqa: E402
+from launch import flags, installing, lifecycle, queued, repository
+from launch.gcloud import Gcloud, GcloudError, check_logged_in
+from launch.interrupts import Interrupted, Interrupts
+from launch.jobs import RESUME, Job
+from launch.lifecycle import Ended
+from launch.remote import Gone, Hosts, hosts_of, hosts_of_vm
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

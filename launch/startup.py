@@ -45,8 +45,11 @@ def _config_flags(flags: Sequence[str]) -> list[str]:
     """Drop what `train` takes and `inspect` does not."""
     flags = list(flags)
     for name in ('--shards', '--profile'):
+        flags = [flag for flag in flags if not flag.startswith(f'{name}=')]
         while name in flags:
             at = flags.index(name)
+            if at + 1 == len(flags) or flags[at + 1].startswith('--'):
+                raise ValueError(f'{name} has no value; write it as {name} VALUE')
             del flags[at : at + 2]
     return flags
 
@@ -59,9 +62,9 @@ def upload_code(gcloud: Gcloud, bucket: Bucket, commit: str) -> None:
         gcloud.change('storage', 'cp', str(path), f'{bucket.address}/code/{path.name}')
 
 
-def host_script(sweep: str, name: str, zone: str, hosts: int, commit: str) -> str:
+def host_script(sweep: str, project: str, name: str, zone: str, hosts: int, commit: str) -> str:
     """Return what every host of a slice runs when it boots: the values of this slice, and host.sh."""
-    values = {'SWEEP': sweep, 'SLICE': name, 'ZONE': zone, 'HOSTS': str(hosts), 'COMMIT': commit}
+    values = {'SWEEP': sweep, 'PROJECT': project, 'SLICE': name, 'ZONE': zone, 'HOSTS': str(hosts), 'COMMIT': commit}
     lines = [f'T2JAX_{key}={shlex.quote(value)}' for key, value in values.items()]
     return '\n'.join(
         ['#!/usr/bin/env bash', *lines, (repository.ROOT / 'launch' / 'host.sh').read_text(encoding='utf-8')]
@@ -92,13 +95,19 @@ class SweepSlices:
         """As Cloud.create."""
         request = self.request(asked)
         self.folder.mkdir(parents=True, exist_ok=True)
-        script = host_script(self.sweep, asked.name, asked.zone, machines.hosts(request.tpu), self.commit)
+        script = host_script(
+            self.sweep, self.queued.gcloud.project, asked.name, asked.zone, machines.hosts(request.tpu), self.commit
+        )
         request.startup_script.write_text(script, encoding='utf-8')
         self.queued.create(request)
 
     def delete(self, name: str, zone: str) -> None:
         """As Cloud.delete."""
         self.queued.delete(name, zone)
+
+    def list(self, zone: str) -> list[Seen]:
+        """As Cloud.list."""
+        return self.queued.list(zone)
 
     def describe(self, name: str, zone: str) -> Seen | None:
         """As Cloud.describe."""

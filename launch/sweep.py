@@ -16,6 +16,7 @@ WORKDIR/runs.
 import argparse
 import dataclasses
 import json
+import math
 import re
 import secrets
 import signal
@@ -27,16 +28,20 @@ from types import FrameType
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for launch and t2jax
 
-from launch import machines, repository, startup, status  # noqa: E402
-from launch.bucket import ABSENT, GcloudBucket  # noqa: E402
-from launch.claims import Claims, State  # noqa: E402
-from launch.controller import Controller, Patience, Place  # noqa: E402
-from launch.gcloud import ADDRESS, NAME, ZONE, Gcloud, GcloudError, check_logged_in, check_name  # noqa: E402
-from launch.host import SystemClock  # noqa: E402
-from launch.ledger import Asked, Budget, read_asked  # noqa: E402
-from launch.plan import STOP, Plan, read_plan, write_plan  # noqa: E402
-from launch.queued import Request, check_zones  # noqa: E402
-from launch.watching import leading, totals, watch  # noqa: E402
+from launch import machines, repository, startup, status
+from launch.bucket import ABSENT, GcloudBucket
+from launch.claims import Claims, State
+from launch.controller import Controller, Patience, Place
+from launch.flags import PLAIN
+from launch.gcloud import ADDRESS, NAME, ZONE, Gcloud, GcloudError, check_name, find_project
+from launch.host import SystemClock
+from launch.ledger import Asked, Budget, read_asked
+from launch.plan import STOP, Plan, read_plan, write_plan
+from launch.queued import Request, check_zones
+from launch.watching import TakenOver, leading, totals, watch
+
+# Flags of `t2jax train` that each slice sets; --json would make a training silent, and silence is taken for a hang.
+OURS = ('--run', '--workdir', '--json', '--distributed', '--coordinator', '--processes', '--process')
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,12 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     bucket = GcloudBucket(gcloud, f'{workdir}/sweep')
     if options.dry_run:
         return show(options, flags, gcloud, bucket)
-    check_logged_in(gcloud)
+    gcloud.project = find_project(gcloud)
     if options.status:
-        return print_status(bucket, options.json)
+        return print_status(gcloud, bucket, options.json)
     if options.retry:
-        return retry(bucket, options.retry)
+        return retry(gcloud, bucket, options.retry)
     if options.stop or options.delete:
+        known_plan(bucket, gcloud)
         bucket.write(STOP, {'reason': 'it was stopped by --stop'}, None)
         print('slices save what they train and end; what is left of them after that, --delete deletes', file=sys.stderr)
         return delete_slices(gcloud, bucket) if options.delete else 0
@@ -111,7 +117,9 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], str, list[str]]:
     return list(arguments[:at]), '--', list(arguments[at + 1 :])
 
 
-def make_plan(options: argparse.Namespace, flags: Sequence[str], workdir: str) -> tuple[Plan, list[Place]]:
+def make_plan(
+    options: argparse.Namespace, flags: Sequence[str], workdir: str, project: str
+) -> tuple[Plan, list[Place]]:
     """Read the places and the experiment; raises ValueError for what is wrong with them."""
     places = [parse_place(text, options.slices) for text in options.place]
     if not places:
@@ -119,6 +127,7 @@ def make_plan(options: argparse.Namespace, flags: Sequence[str], workdir: str) -
     for flag in ('most', 'poll', 'patience', 'rest'):
         if not getattr(options, flag) > 0:
             raise ValueError(f'{flag} is {getattr(options, flag):g}; it has to be above 0')
+    check_values(options, flags)
     limits = options.budget_flops, options.budget_hours, options.budget_dollars
     if bad := [limit for limit in limits if limit is not None and not limit > 0]:
         raise ValueError(f'a budget is {bad[0]:g}; it has to be above 0')
@@ -133,6 +142,7 @@ def make_plan(options: argparse.Namespace, flags: Sequence[str], workdir: str) -
         id=check_name(f't2-{name}-{secrets.token_hex(2)}', NAME, 'name of a sweep', 't2-paper-1a2b'),
         experiment=experiment,
         commit=commit,
+        project=project,
         jobs=jobs,
         retries=options.retries,
         lease=options.lease,
@@ -141,6 +151,26 @@ def make_plan(options: argparse.Namespace, flags: Sequence[str], workdir: str) -
     if not plan.chosen:
         raise ValueError(f'{options.budget_flops:g} FLOPs suffice for no run; the smallest takes {jobs[-1].flops:.3g}')
     return plan, places
+
+
+def check_values(options: argparse.Namespace, flags: Sequence[str]) -> None:
+    """Raise ValueError for values that would be found wrong on machines that cost money."""
+    for flag in ('service_account', 'network', 'subnetwork', 'runtime_version'):
+        if getattr(options, flag):
+            check_name(getattr(options, flag), PLAIN, flag.replace('_', ' '), 'its name in the console')
+    if options.mounted and not options.mounted.startswith('/'):
+        raise ValueError(f'mounted is {options.mounted!r}; give the whole path on the hosts, from / on')
+    if options.tokenizer and not options.task:
+        raise ValueError('a tokenizer is for scoring; give --task as well, or leave it out')
+    from t2jax.tasks.catalogue import TASKS  # which loads numpy
+
+    for task in options.task:
+        name, _, file = task.partition(':')
+        if name not in TASKS and not (file or name).endswith('.jsonl'):
+            raise ValueError(f'there is no task {name!r}; `t2jax tasks` lists them')
+    for flag in flags:
+        if flag.partition('=')[0] in OURS:
+            raise ValueError(f'{flag.partition("=")[0]} is for the sweep to say; leave it out after --')
 
 
 def parse_place(text: str, slices: int) -> Place:
@@ -153,7 +183,7 @@ def parse_place(text: str, slices: int) -> Place:
         price = float(dollars) if dollars else tpu.chip.dollars_per_hour
     except ValueError:
         price = -1.0
-    if not price >= 0:
+    if not 0 <= price < math.inf:
         raise ValueError(f'{dollars!r} is no price; write dollars that a chip costs an hour, e.g. {zone},{name},0.55')
     return Place(zone, tpu, price)
 
@@ -177,7 +207,7 @@ def make_slices(options: argparse.Namespace, gcloud: Gcloud, bucket: GcloudBucke
 
 def show(options: argparse.Namespace, flags: Sequence[str], gcloud: Gcloud, bucket: GcloudBucket) -> int:
     """Print the queue, and what would be asked of gcloud for the first slice."""
-    plan, places = make_plan(options, flags, bucket.address.rpartition('/')[0])
+    plan, places = make_plan(options, flags, bucket.address.rpartition('/')[0], gcloud.project or 'PROJECT')
     plan = dataclasses.replace(plan, id=plan.id[:-4] + '0000')
     print(f'{len(plan.chosen)} runs, {sum(job.chip_hours for job in plan.chosen):,.1f} chip-hours, in this order:')
     for job in plan.chosen:
@@ -196,7 +226,7 @@ def show(options: argparse.Namespace, flags: Sequence[str], gcloud: Gcloud, buck
 
 def run(options: argparse.Namespace, flags: Sequence[str], gcloud: Gcloud, bucket: GcloudBucket) -> int:
     """Train everything; return 0, or 1 where runs were given up or a budget ended it."""
-    plan, places = make_plan(options, flags, bucket.address.rpartition('/')[0])
+    plan, places = make_plan(options, flags, bucket.address.rpartition('/')[0], gcloud.project)
     check_zones(gcloud, [(place.zone, place.tpu) for place in places])
     clock = SystemClock()
     with leading(bucket, clock, options.poll) as still_leading:
@@ -209,6 +239,8 @@ def run(options: argparse.Namespace, flags: Sequence[str], gcloud: Gcloud, bucke
         controller = Controller(plan, places, options.most, cloud, bucket, clock, gcloud.say, patience)
         reason = watch(controller, still_leading, options.poll)
         sums = totals(controller)
+    if controller.trouble:
+        raise ValueError(controller.trouble)
     gcloud.say(f'{reason}; {status.line(plan, sums)}')
     if sums['done'] == len(plan.chosen):
         folder = bucket.address.rpartition('/')[0]
@@ -217,11 +249,15 @@ def run(options: argparse.Namespace, flags: Sequence[str], gcloud: Gcloud, bucke
     return 1
 
 
-def known_plan(bucket: GcloudBucket) -> Plan:
-    """Return the plan of the sweep in a bucket; raises ValueError where there is none."""
+def known_plan(bucket: GcloudBucket, gcloud: Gcloud) -> Plan:
+    """Return the plan of the sweep in a bucket; raises ValueError where there is none, or another project's."""
     plan, _ = read_plan(bucket)
     if plan is None:
         raise ValueError(f'{bucket.address} holds no sweep; start one there, or give the --workdir of one')
+    if plan.project != gcloud.project:
+        raise ValueError(
+            f'the sweep is one of project {plan.project}, not {gcloud.project}; say --project {plan.project}'
+        )
     return plan
 
 
@@ -231,9 +267,9 @@ def states_and_account(bucket: GcloudBucket, plan: Plan) -> tuple[dict[str, Stat
     return states, [one for one, _ in read_asked(bucket).values()]
 
 
-def print_status(bucket: GcloudBucket, as_json: bool) -> int:
+def print_status(gcloud: Gcloud, bucket: GcloudBucket, as_json: bool) -> int:
     """Print what the bucket says of a sweep."""
-    plan, now = known_plan(bucket), time.time()
+    plan, now = known_plan(bucket, gcloud), time.time()
     states, asked = states_and_account(bucket, plan)
     rows = status.rows(plan, states, asked)
     if as_json:
@@ -243,9 +279,9 @@ def print_status(bucket: GcloudBucket, as_json: bool) -> int:
     return 0
 
 
-def retry(bucket: GcloudBucket, runs: Sequence[str]) -> int:
+def retry(gcloud: Gcloud, bucket: GcloudBucket, runs: Sequence[str]) -> int:
     """Let runs that were given up be tried again."""
-    plan = known_plan(bucket)
+    plan = known_plan(bucket, gcloud)
     for name in runs:
         if name not in {job.name for job in plan.jobs}:
             raise ValueError(f'the sweep has no run {name!r}; --status lists those that were given up')
@@ -256,7 +292,7 @@ def retry(bucket: GcloudBucket, runs: Sequence[str]) -> int:
 
 def delete_slices(gcloud: Gcloud, bucket: GcloudBucket) -> int:
     """Delete every slice in a sweep's account, and wait until they are gone."""
-    plan, clock = known_plan(bucket), SystemClock()
+    plan, clock = known_plan(bucket, gcloud), SystemClock()
     like = Request('', '', machines.find_slice('v5e:1x1'))
     cloud = startup.SweepSlices(gcloud, like, bucket.address, plan.commit, Path('out') / 'launch')
     controller = Controller(plan, [], 0, cloud, bucket, clock, gcloud.say)
@@ -277,6 +313,6 @@ if __name__ == '__main__':
     except KeyboardInterrupt:
         print('stopped', file=sys.stderr)
         sys.exit(130)
-    except (OSError, ValueError, GcloudError) as error:
+    except (OSError, ValueError, GcloudError, TakenOver) as error:
         print(f'sweep.py: {error}', file=sys.stderr)
         sys.exit(2)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from launch import status
-from launch.bucket import Bucket
+from launch.bucket import GcloudBucket, check_clock, number
 from launch.claims import Clock
 from launch.controller import Controller
 from launch.gcloud import GcloudError
@@ -19,7 +19,7 @@ from launch.queued import delete_arguments
 
 CONTROLLER = 'controller.json'  # who runs the sweep, and until when unless they say so again
 REPORT_SECONDS = 600.0  # between two tables
-SAVE_SECONDS = 180.0  # for slices to save what they train, after Ctrl-C
+SAVE_SECONDS = 240.0  # for slices to save what they train, after Ctrl-C: they look once a minute, and get two
 
 
 def watch(controller: Controller, still_leading: Callable[[], None], poll: float) -> str:
@@ -36,24 +36,29 @@ def watch(controller: Controller, still_leading: Callable[[], None], poll: float
                 now = controller.clock.now()
                 if over:
                     return controller.reason_to_stop(now) or 'nothing is left to train'
-                if (
-                    text := status.line(controller.plan, totals(controller))
-                ) != said and now > reported + REPORT_SECONDS:
-                    said, reported = text, now
+                text = status.line(controller.plan, totals(controller))
+                if text != said and now > reported + REPORT_SECONDS:
+                    reported = now
                     say(status.table_lines(controller.plan, table(controller), asked_of(controller), now))
                 elif text != said:
-                    said = text
                     say(time.strftime('%H:%M:%S ') + text)
+                said = text
             time.sleep(poll)
     except KeyboardInterrupt:
+        with patiently(say):
+            still_leading()
         wind_up(controller, poll)
         raise
+
+
+class TakenOver(Exception):
+    """Another program runs the sweep now; the message is one sentence."""
 
 
 def wind_up(controller: Controller, poll: float) -> None:
     """Let slices save what they train, then delete what is left; a second Ctrl-C deletes at once."""
     say = controller.say
-    say('stopping: trainings save and slices end, for up to 3 minutes; Ctrl-C again deletes them at once')
+    say('stopping: trainings save and slices end, for up to 4 minutes; Ctrl-C again deletes them at once')
     with contextlib.suppress(KeyboardInterrupt):
         deadline = time.monotonic() + SAVE_SECONDS
         stopped = False
@@ -86,35 +91,40 @@ def patiently(say: Callable[[str], None]) -> Iterator[None]:
     """Say what gcloud or a record refuses, and go on: the next look may find it mended."""
     try:
         yield
-    except (GcloudError, ValueError) as error:
+    except (GcloudError, ValueError, OSError) as error:
         say(str(error))
 
 
 @contextlib.contextmanager
-def leading(bucket: Bucket, clock: Clock, poll: float) -> Iterator[Callable[[], None]]:
+def leading(bucket: GcloudBucket, clock: Clock, poll: float) -> Iterator[Callable[[], None]]:
     """Be the only one who runs a sweep; yields what says that one still does, and raises KeyboardInterrupt if not.
 
     Raises ValueError where another does.
     """
     me, lease = f'{socket.gethostname()}, process {os.getpid()}', max(300.0, 10 * poll)
     record, generation = bucket.read(CONTROLLER)
-    if record and record['expires'] > clock.now() and not is_dead(record['by']):
-        until = time.strftime('%H:%M:%S', time.localtime(record['expires']))
-        raise ValueError(f'this sweep is run on {record["by"]}; stop that, or wait until {until} if it is no more')
-    if not bucket.write(CONTROLLER, {'by': me, 'expires': clock.now() + lease}, generation):
+    by, expires = (str(record.get('by')), number(record, 'expires')) if record else ('', 0.0)
+    if expires > clock.now() and not is_dead(by):
+        until = time.strftime('%H:%M:%S', time.localtime(expires))
+        raise ValueError(f'this sweep is run on {by}; stop that, or wait until {until} if it is no more')
+    before = clock.now()
+    if not bucket.write(CONTROLLER, {'by': me, 'expires': before + lease}, generation):
         raise ValueError('this sweep was started by somebody else just now; look at it with --status')
+    check_clock(bucket, CONTROLLER, before, clock.now())
 
     def still() -> None:
         found, generation = bucket.read(CONTROLLER)
-        if found and found['by'] != me:
-            raise SystemExit(f'the sweep was taken over by {found["by"]}; this one ends, and deletes nothing')
+        if found and found.get('by') != me:
+            raise TakenOver(f'the sweep was taken over by {found.get("by")}; this one ends, and deletes nothing')
         bucket.write(CONTROLLER, {'by': me, 'expires': clock.now() + lease}, generation)
 
     try:
         yield still
     finally:
-        with contextlib.suppress(GcloudError):
-            bucket.write(CONTROLLER, {'by': me, 'expires': 0.0}, None)
+        with contextlib.suppress(GcloudError, ValueError):
+            found, generation = bucket.read(CONTROLLER)
+            if found and found.get('by') == me:
+                bucket.write(CONTROLLER, {'by': me, 'expires': 0.0}, generation)
 
 
 def is_dead(by: str) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from launch import claims
-from launch.bucket import Bucket, Record
+from launch.bucket import Bucket, Record, number
 from launch.claims import Claim, Claims, Clock
 from launch.gcloud import GcloudError
 from launch.ledger import read_asked
@@ -21,8 +21,12 @@ from launch.programs import RESUME_CODES, Program
 
 TICK = 1.0
 STOP_SECONDS = 120.0  # for a checkpoint, after being asked to stop
+GATHERING = 1800.0  # how long the first host waits for the others
 OUTAGE = 900.0  # how long an idle slice waits for a bucket that does not answer
 FAILURES = 2  # in a row, after which the slice itself is suspected and given back
+
+
+LEADERLESS = 'nothing was heard of the first host'
 
 
 class Host(Protocol):
@@ -63,6 +67,7 @@ class Leader:
     host: Host
     say: Callable[[str], None]
     hosts: int = 1  # of the slice
+    since: float = 0.0  # when this host began
     number: int = 0  # of commands that this slice has run
     failures: int = 0  # of runs, in a row
 
@@ -73,11 +78,31 @@ class Leader:
 
     def work(self) -> str:
         """Train runs until there is a reason to end; return it."""
+        self.since = self.clock.now()
         self.number = self._numbers_before()
-        reason = self._work()
+        reason = self._gather() or self._work()
         self.say(f'the slice ends: {reason}')
         self._beat(ended=reason)
         return reason
+
+    def _gather(self) -> str | None:
+        """Wait for the other hosts before any run is claimed; return a sentence where some do not come."""
+        deadline = self.clock.now() + GATHERING
+        while self.hosts > 1:
+            try:
+                start = f'hosts/{self.name}-'
+                here = sum(name.startswith(start) for name in self.bucket.scan('hosts')) + 1
+                if here >= self.hosts:
+                    return None
+                if self.clock.now() > deadline:
+                    return f'{here} of {self.hosts} hosts came within {GATHERING:,.0f} s; see why in the logs of hosts'
+                if reason := self._reason_to_end():
+                    return reason
+            except (GcloudError, ValueError) as error:
+                self.say(str(error))
+            self._beat()
+            self.clock.sleep(self.plan.beat / 6)
+        return None
 
     def _work(self) -> str:
         silent_since = None
@@ -112,9 +137,9 @@ class Leader:
                 break
         if ending.outcome not in (claims.DONE, None) and self.hosts > 1:
             self._wait_for_hosts(claim)
-        self.host.keep(claim.run, all_of_it=True)
         if ending.outcome is not None:
             self._close(claim, ending, 1.0 if ending.outcome == claims.DONE else share)
+        self.host.keep(claim.run, all_of_it=True)
         self.say(f'{claim.run}: {ending.outcome or "the claim is lost"}, exit code {ending.code}')
         self.failures = self.failures + 1 if ending.outcome == claims.FAILED else 0
         if self.failures >= FAILURES:
@@ -217,11 +242,17 @@ class Leader:
 
     def _numbers_before(self) -> int:
         """Return how many commands the slice has run before this program was started again, as other hosts count."""
-        try:
-            record, _ = self.bucket.read(beat_name(self.name))
-            return int(record['number']) if record else 0
-        except (GcloudError, ValueError, KeyError):
-            return 0
+        while True:
+            try:
+                record, _ = self.bucket.read(beat_name(self.name))
+                return int(number(record, 'number')) if record else 0
+            except ValueError:
+                return 0
+            except GcloudError as error:
+                self.say(str(error))
+                if self.clock.now() > self.since + OUTAGE:
+                    return 0
+                self.clock.sleep(5 * TICK)
 
     def _beat(
         self,
@@ -231,7 +262,7 @@ class Leader:
         over: bool = False,
         ended: str | None = None,
     ) -> None:
-        record: dict[str, Any] = {'time': self.clock.now(), 'number': self.number, 'share': share}
+        record: dict[str, Any] = {'time': self.clock.now(), 'since': self.since, 'number': self.number, 'share': share}
         record |= {'over': over or ended is not None, 'ended': ended}
         record |= {'run': claim and claim.run, 'command': list(command), 'expires': claim.expires if claim else 0.0}
         try:
@@ -253,34 +284,36 @@ class Follower:
 
     def work(self) -> str:
         """Run what the first host says until that ends; return why this ends."""
-        program, number, idle, heard, asked_to_stop = None, 0, 0, self.clock.now(), False
+        program, current, idle, heard, asked_to_stop = None, 0, -1, self.clock.now(), False
         while True:
+            idle = 0 if idle < 0 and self._say_idle(0) else idle  # it is here
             beat = self._heard()
             now = self.clock.now()
-            heard = now if beat else heard
+            heard = max(heard, number(beat, 'time')) if beat else heard
             if program and program.poll() is None:
                 if self.host.notice() and not asked_to_stop:
                     asked_to_stop = True
                     program.terminate()  # jax tells the other hosts, and all save the same step
-                if beat and (beat['over'] or beat['number'] != number):
+                if beat and (beat['over'] or beat['number'] != current):
                     program.kill()
                 elif beat:
                     program.allow(beat['expires'] - claims.GRACE)
             elif beat and beat['ended']:
                 return beat['ended']
             elif beat and beat['over']:
-                number = beat['number']
-                idle = number if idle < number and self._say_idle(number) else idle
-            elif beat and beat['number'] > number and now < beat['expires'] - claims.GRACE:
-                number = beat['number']
+                current = beat['number']
+                idle = current if idle < current and self._say_idle(current) else idle
+            elif beat and beat['number'] > current and now < beat['expires'] - claims.GRACE:
+                current = beat['number']
                 program = self.host.start(beat['command'], beat['run'], beat['expires'] - claims.GRACE)
             elif now - heard > OUTAGE:
-                return 'nothing was heard of the first host'
+                return LEADERLESS
             self.clock.sleep(2 * TICK)
 
-    def _say_idle(self, number: int) -> bool:
+    def _say_idle(self, command: int) -> bool:
+        """Say that nothing runs here of commands up to one."""
         try:
-            return self.bucket.write(f'hosts/{self.name}-{self.index}.json', {'number': number}, None)
+            return self.bucket.write(f'hosts/{self.name}-{self.index}.json', {'number': command}, None)
         except GcloudError as error:
             self.say(str(error))
             return False

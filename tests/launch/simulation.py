@@ -86,12 +86,16 @@ class Actor:
         if self.dead:
             raise Killed
 
-    def kill(self):
-        """End it; its thread unwinds when it would have gone on."""
-        self.dead = True
+    def thaw(self):
+        """Go on, after having stood still."""
         if self.frozen:
             self.frozen = False
             self.world.at(self.world.time, self._wake)
+
+    def kill(self):
+        """End it; its thread unwinds when it would have gone on."""
+        self.dead = True
+        self.thaw()
 
 
 @dataclass
@@ -160,7 +164,8 @@ class Training:
     seconds: float
     saved: float = 0.0
     finished: int = 0
-    spans: list = field(default_factory=list)  # [slice, begun, ended]
+    failed: int = 0
+    spans: list = field(default_factory=list)  # [slice, begun, ended, whether on the first host]
 
 
 class Program:
@@ -174,7 +179,7 @@ class Program:
         draw = self.world.random
         self.fails = self.begun + draw.uniform(0, training.seconds) if draw.random() < host.fails else None
         self.loading, self.start = draw.uniform(5, 60), training.saved
-        self.span = [host.slice, self.begun, None]
+        self.span = [host.slice, self.begun, None, host.leads]
         training.spans.append(self.span)
 
     def _state(self):
@@ -204,6 +209,7 @@ class Program:
             saved = self.training.seconds if code == 0 else saved
             self.training.saved = max(self.training.saved, min(saved, self.training.seconds))
             self.training.finished += code == 0
+            self.training.failed += code in (1, -9)  # -9: of a machine that stood still and went on
 
     def stop_here(self):
         """The machine stops: it does nothing more."""
@@ -260,11 +266,13 @@ class Host:
 class Resource:
     """A queued resource."""
 
+    fates = ('fine', 'fine', 'fail', 'stuck', 'preempt', 'preempt', 'suspend', 'freeze', 'mute')
+
     def __init__(self, cloud, asked):
         self.cloud, self.world, self.name, self.hosts, self.actors = cloud, cloud.world, asked.name, [], []
         draw = self.world.random
         self.state = 'WAITING_FOR_RESOURCES'
-        self.fate = draw.choice(['fine', 'fine', 'fail', 'stuck', 'preempt', 'preempt', 'suspend', 'freeze', 'mute'])
+        self.fate = draw.choice(self.fates)
         if self.fate != 'stuck':
             self.world.at(self.world.time + draw.uniform(10, 900), self.provision)
 
@@ -308,6 +316,13 @@ class Resource:
             if host.program:
                 host.program.stop_here()
             host.clock.actor.frozen = True
+        if self.world.random.random() < 0.5:
+            self.world.at(self.world.time + self.world.random.uniform(30, 3000), self.thaw)
+
+    def thaw(self):
+        """Hosts go on as if no time had passed; what they ran is killed at once where its claim is over."""
+        for host in self.hosts:
+            host.clock.actor.thaw()
 
     def suspend(self):
         if self.state == 'ACTIVE':
@@ -358,6 +373,14 @@ class View:
         def make():
             if self.cloud.world.random.random() < 0.15:
                 raise GcloudError('Quota exceeded', 'Quota exceeded')
+            if (
+                self.cloud.trouble and self.cloud.world.random.random() < 0.1
+            ):  # its command goes on without whoever began it
+                self.cloud.world.at(self.cloud.world.time + self.cloud.world.random.uniform(0, 200), land)
+                raise GcloudError('it did not end within 60 s')
+            land()
+
+        def land():
             if asked.name not in self.cloud.resources:
                 self.cloud.created += 1
                 self.cloud.resources[asked.name] = Resource(self.cloud, asked)
@@ -372,6 +395,9 @@ class View:
                 self.cloud.resources[name].delete()
 
         self._call(unmake)
+
+    def list(self, zone):
+        return self._call(lambda: [Seen(name, found.state) for name, found in self.cloud.resources.items()])
 
     def describe(self, name, zone):
         found = self._call(lambda: name in self.cloud.resources and self.cloud.resources[name].state)
@@ -422,7 +448,11 @@ def overlaps(cloud):
     for name, training in cloud.trainings.items():
         spans = sorted(training.spans, key=lambda span: span[1])
         for a, b in itertools.combinations(spans, 2):
-            if a[0] != b[0] and b[1] < (a[2] if a[2] is not None else cloud.world.time) and a[1] < (b[2] or LIMIT):
+            if (
+                (a[0] != b[0] or a[3] == b[3])
+                and b[1] < (a[2] if a[2] is not None else cloud.world.time)
+                and a[1] < (b[2] or LIMIT)
+            ):
                 found.append((name, a, b))
     return found
 

@@ -1,5 +1,7 @@
 """Who may train a run: one slice at a time, retries that are counted, budgets that end it, a table that says so."""
 
+import dataclasses
+
 import pytest
 
 from launch import claims, status
@@ -115,12 +117,15 @@ def test_a_record_of_another_shape_is_named(queue):
 
 def test_a_plan_comes_back_as_it_was_and_keeps_its_name():
     bucket = Memory()
-    plan = Plan('t2-a-1', 'experiments/a.py', 'abc', tuple(JOBS), budget=Budget(dollars=5.0))
+    plan = Plan('t2-a-1', 'experiments/a.py', 'abc', 'p', tuple(JOBS), budget=Budget(dollars=5.0))
     assert write_plan(bucket, plan) == plan and read_plan(bucket)[0] == plan
-    again = Plan('t2-a-2', 'experiments/a.py', 'def', tuple(JOBS), retries=9)
+    again = Plan('t2-a-2', 'experiments/a.py', 'def', 'p', tuple(JOBS), retries=9)
     assert write_plan(bucket, again).id == 't2-a-1' and read_plan(bucket)[0].commit == 'def'
+    other = dataclasses.replace(plan, project='q')
+    with pytest.raises(ValueError, match='holds a sweep of project p; say --project p'):
+        write_plan(bucket, other)
     with pytest.raises(ValueError, match=r'with other runs \(long and 1 more differ\)'):
-        write_plan(bucket, Plan('t2-b-1', 'experiments/b.py', 'abc', (Job('x', 1.0, 1.0, ()), JOBS[1])))
+        write_plan(bucket, Plan('t2-b-1', 'experiments/b.py', 'abc', 'p', (Job('x', 1.0, 1.0, ()), JOBS[1])))
 
 
 def asked(name, active=None, gone=None, price=10.0):
@@ -142,7 +147,9 @@ def test_flops_choose_the_same_runs_whoever_asks():
 
 
 def test_the_table_says_what_runs_where_and_what_is_left(queue):
-    plan = Plan('t2-a-1', 'experiments/a.py', 'abcdef123456789', tuple(JOBS), retries=1, budget=Budget(dollars=100.0))
+    plan = Plan(
+        't2-a-1', 'experiments/a.py', 'abcdef123456789', 'p', tuple(JOBS), retries=1, budget=Budget(dollars=100.0)
+    )
     claim = queue.claim(JOBS, 'a')
     queue.prolong(claim, 0.25)
     account = [asked('a', active=1000.0), asked('b')]

@@ -177,7 +177,7 @@ def test_a_fresh_host_really_gets_t2jax(tmp_path):
 
 def test_boot_scripts_say_what_reads_them_and_quote_what_is_in_them(tmp_path):
     sweep = "gs://bucket/a'; touch evil; '"
-    script = startup.host_script(sweep, 't2-a-001', 'us-west4-a', 4, 'abc')
+    script = startup.host_script(sweep, 'p', 't2-a-001', 'us-west4-a', 4, 'abc')
     assert all(text.startswith('#!/usr/bin/env bash\n') for text in (script, lifecycle.GUARD.read_text()))
     values = tmp_path / 'values'
     values.write_text(script.partition('# Runs on')[0] + 'printf %s "$T2JAX_SWEEP $T2JAX_SLICE $T2JAX_HOSTS"\n')
