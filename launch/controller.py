@@ -294,6 +294,9 @@ class Controller:
             self.say(f'{asked.name}: {error}')
             if error.refused:  # of other errors nobody knows what they did: the next tick looks
                 self._rest(place)
+                asked = dataclasses.replace(asked, gone=now)
+                self.bucket.write(f'slices/{asked.name}.json', dataclasses.asdict(asked), None)
+                self.sights[-1] = Sight(asked, ABSENT, None)
             if error.hopeless:
                 self._refused.add(place)
                 self.trouble = str(error) if self._refused >= set(self.places) else None

@@ -255,3 +255,51 @@ def test_two_hosts_train_and_score_one_run_and_go_on_after_a_preemption(begin, r
     scores = list(csv.DictReader((sweep.workdir / 'scores' / 'w16@800' / 'count.csv').open()))
     assert [row['question'] for row in scores] == [question.id for question in QUESTIONS]
     assert sweep.cloud.leaked() == []
+
+
+def test_a_sweep_belongs_to_a_project(begin, tmp_path):
+    """In another project none of its slices is there: they must not be taken for gone."""
+    sweep = begin(fates=[Fate('stuck')])
+    process = sweep.start(*PLACES, '--most', '1', '--poll', '0.5', log=tmp_path / 'log')
+    sweep.cloud.wait_for(sweep.cloud.resources, timeout=60)
+    process.kill()
+    process.wait()
+    for flags in (('--delete',), ('--status',), PLACES):
+        done = sweep.run(*flags, '--project', 'another-project')
+        assert done.returncode == 2 and 'say --project fake-project' in done.stderr
+    assert sweep.run('--delete').returncode == 0 and sweep.cloud.leaked() == []
+
+
+def test_what_only_a_person_can_mend_ends_it(begin):
+    said = 'PERMISSION_DENIED: The user does not have access to service account hosts@p.iam.gserviceaccount.com'
+    sweep = begin(fates=[Fate('refuse', message=said)] * 2)
+    done = sweep.run(*PLACES, '--most', '1', '--poll', '0.5', timeout=300)
+    assert done.returncode == 2 and 'ask for the role that is missing' in done.stderr.splitlines()[-1]
+    assert sweep.cloud.names('created') == []
+
+
+@pytest.mark.parametrize(
+    ('flags', 'said'),
+    [
+        (('--', '--json'), '--json is for the sweep to say'),
+        (('--', '--run=x'), '--run is for the sweep to say'),
+        (('--', '--shards'), '--shards has no value'),
+        (('--lease', 'nan', '--'), 'a lease of nan s is too short or none'),
+        (('--task', 'nosuch', '--'), "there is no task 'nosuch'"),
+        (('--tokenizer', 'x.json', '--'), 'a tokenizer is for scoring'),
+        (('--mounted', 'here', '--'), "mounted is 'here'"),
+        (('--service-account', '$(x)', '--'), "'$(x)' is no service account"),
+    ],
+)
+def test_what_would_fail_on_a_slice_is_refused_here(begin, flags, said):
+    sweep = begin()
+    sweep.flags = []
+    done = sweep.run(*PLACES, *flags)
+    assert done.returncode == 2 and said in done.stderr and done.stderr.count('\n') == 1
+    assert sweep.cloud.objects() == {}
+
+
+def test_stop_of_no_sweep_writes_nothing(begin):
+    sweep = begin()
+    done = sweep.run('--stop')
+    assert done.returncode == 2 and 'holds no sweep' in done.stderr and sweep.cloud.objects() == {}
