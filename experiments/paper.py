@@ -4,6 +4,7 @@
     t2jax inspect experiments/paper.py
     t2jax compile experiments/paper.py --run 901M@2.56e19 --topology v5e:16x16
     t2jax train experiments/paper.py --run 901M@2.56e19 --distributed
+    python launch/sweep.py experiments/paper.py --workdir gs://BUCKET/paper --place us-west4-a,v5e:4x4 --spot
     t2jax score out/paper/runs/* --task lambada:FILE --task sciq:FILE ... --out out/paper/scores
     t2jax study experiments/paper.py
 

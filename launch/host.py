@@ -14,14 +14,14 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from launch.bucket import GcloudBucket, check_clock
 from launch.gcloud import Gcloud, GcloudError
-from launch.plan import read_plan
+from launch.plan import Plan, read_plan
 from launch.programs import Process
 from launch.worker import LEADERLESS, Follower, Leader
 
@@ -170,6 +170,28 @@ def say(sentence: str) -> None:
     print(time.strftime('%H:%M:%S'), sentence, flush=True)
 
 
+def prepare(bucket: GcloudBucket, clock: SystemClock, name: str) -> Plan:
+    """Return the plan of the sweep; raises ValueError where there is none, or this machine's clock is off."""
+    plan, _ = read_plan(bucket)
+    if plan is None:
+        raise ValueError(f'{bucket.address} has no plan of a sweep; start slices by launch/sweep.py')
+    before = clock.now()
+    bucket.write(name, {'time': before}, None)
+    check_clock(bucket, name, before, clock.now())
+    return plan
+
+
+def insist(call: Callable[[], Plan], tries: int = 10) -> Plan:
+    """Return what a call returns, trying again where gcloud fails."""
+    for _ in range(tries - 1):
+        try:
+            return call()
+        except GcloudError as error:
+            say(f'{error}; asking again')
+            time.sleep(10)
+    return call()
+
+
 def main() -> int:
     """Work until there is nothing left to claim, or a reason to end."""
     parser = argparse.ArgumentParser(description='Work for a sweep, as one host of a slice.')
@@ -185,12 +207,7 @@ def main() -> int:
         reason = Follower(options.slice, machine.index, bucket, clock, machine, say).work()
         say(reason)
         return LEADERLESS_CODE if reason == LEADERLESS else 0
-    plan, _ = read_plan(bucket)
-    if plan is None:
-        raise ValueError(f'{options.sweep} has no plan of a sweep; start slices by launch/sweep.py')
-    before = clock.now()
-    bucket.write(f'hosts/{options.slice}.json', {'time': before}, None)
-    check_clock(bucket, f'hosts/{options.slice}.json', before, clock.now())
+    plan = insist(lambda: prepare(bucket, clock, f'hosts/{options.slice}.json'))
     Leader(options.slice, plan, bucket, clock, machine, say, options.hosts).work()
     return 0
 

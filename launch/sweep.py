@@ -166,7 +166,7 @@ def check_values(options: argparse.Namespace, flags: Sequence[str]) -> None:
 
     for task in options.task:
         name, _, file = task.partition(':')
-        if name not in TASKS and not (file or name).endswith('.jsonl'):
+        if file and name not in TASKS:  # a bare name may be one of WORKDIR/data/questions
             raise ValueError(f'there is no task {name!r}; `t2jax tasks` lists them')
     for flag in flags:
         if flag.partition('=')[0] in OURS:

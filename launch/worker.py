@@ -194,12 +194,10 @@ class Leader:
         while self.clock.now() < claim.expires - claims.GRACE:
             self._beat(claim, over=True)
             try:
-                idle = [
-                    name for name, (record, _) in self.bucket.scan('hosts').items() if record['number'] >= self.number
-                ]
-                if sum(name.startswith(start) for name in idle) >= self.hosts - 1:
+                said = [record for name, (record, _) in self.bucket.scan('hosts').items() if name.startswith(start)]
+                if sum(number(record, 'number') >= self.number for record in said) >= self.hosts - 1:
                     return
-            except (GcloudError, ValueError, KeyError) as error:
+            except (GcloudError, ValueError) as error:
                 self.say(str(error))
             self.clock.sleep(2 * TICK)
 

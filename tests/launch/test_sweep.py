@@ -72,14 +72,16 @@ def test_twelve_runs_are_trained_once_each_whatever_the_cloud_does(begin, reposi
     assert done.returncode == 0, sweep.cloud.events
     attempts = sweep.attempts()
     print({run: [attempt['outcome'] for attempt in of_run] for run, of_run in attempts.items()})
-    assert len(attempts) == 12 and sum(map(len, attempts.values())) >= 12 + 5
+    assert len(attempts) == 12 and sum(map(len, attempts.values())) >= 12 + 2
     for run, of_run in attempts.items():
         assert [attempt['outcome'] for attempt in of_run].count('done') == 1
         spans = [(attempt['started'], attempt['ended']) for attempt in of_run]
         assert all(before[1] <= after[0] for before, after in zip(spans, spans[1:]))
         steps = int(run.partition('@')[2])
         assert sweep.result(run)['steps'] == steps and sweep.result(run)['tokens'] == 256 * steps
-    assert sweep.cloud.leaked() == []
+    happened = {event.what for event in sweep.cloud.events}
+    assert happened >= {'notice', 'SUSPENDED', 'FAILED', 'frozen', 'refused', 'garbage', 'error', 'hang'}
+    assert sweep.cloud.leaked() == [] and 'fault' not in happened
     train_undisturbed(repository, tokens, tmp_path / 'undisturbed', sorted(attempts))
     for run in attempts:
         assert sweep.losses(run) == sweep.losses(run, tmp_path / 'undisturbed')
@@ -285,7 +287,7 @@ def test_what_only_a_person_can_mend_ends_it(begin):
         (('--', '--run=x'), '--run is for the sweep to say'),
         (('--', '--shards'), '--shards has no value'),
         (('--lease', 'nan', '--'), 'a lease of nan s is too short or none'),
-        (('--task', 'nosuch', '--'), "there is no task 'nosuch'"),
+        (('--task', 'nosuch:gs://bucket/x', '--'), "there is no task 'nosuch'"),
         (('--tokenizer', 'x.json', '--'), 'a tokenizer is for scoring'),
         (('--mounted', 'here', '--'), "mounted is 'here'"),
         (('--service-account', '$(x)', '--'), "'$(x)' is no service account"),

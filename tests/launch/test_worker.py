@@ -192,6 +192,7 @@ def test_a_bucket_that_never_answers_ends_an_idle_slice(begin):
 
 def test_other_hosts_are_waited_for_before_and_after(begin):
     leader = begin({'seconds': 10, 'code': 1}, hosts=2)
+    leader.bucket.write('hosts/a.json', {'time': 1000.0}, None)  # as every first host does
     leader.clock.at(500, lambda: leader.bucket.write('hosts/a-1.json', {'number': 0}, None))
     leader.clock.at(700, lambda: leader.bucket.write('hosts/a-1.json', {'number': 1}, None))
     leader.work()
