@@ -40,7 +40,7 @@ GRID = Grid(
 """
 
 
-def make_repository(folder, widths=(16, 24), steps=(600, 800, 1000, 1200, 1400, 1600)):
+def make_repository(folder, widths=(16, 24), steps=(400, 500, 600, 700, 800, 900)):
     """Make a repository of the code as it stands, with one more experiment, committed."""
     for name in ('t2jax', 'configs', 'launch'):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns('__pycache__'))

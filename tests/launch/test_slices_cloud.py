@@ -230,6 +230,7 @@ def test_what_cannot_be_deleted_is_said_loudly_with_the_line_to_paste(make, monk
     assert nothing_left(cloud)
 
 
+@pytest.mark.slow
 def test_hosts_out_of_reach_for_too_long_are_given_up(make, monkeypatch, capfd):
     cloud = make(Fate('freeze', after=3.0))
     monkeypatch.setattr(jobs, 'SILENCE', 0.5)
@@ -237,6 +238,7 @@ def test_hosts_out_of_reach_for_too_long_are_given_up(make, monkeypatch, capfd):
     assert 'mine is out of reach' in capfd.readouterr().err and nothing_left(cloud)
 
 
+@pytest.mark.slow
 def test_the_slice_deletes_itself_after_its_job_when_its_launcher_dies(make):
     cloud = make()
     command = 'echo begun; sleep 4; echo done > $HOME/saved'

@@ -232,7 +232,7 @@ def test_dry_runs_are_golden_and_touch_nothing(begin, name):
     if os.environ.get('T2JAX_GOLDEN') == 'write':
         path.write_text(found)
     assert found == path.read_text()
-    assert done.stdout.startswith('12 runs, ') and 'w24@1600' in done.stdout.splitlines()[1]
+    assert done.stdout.startswith('12 runs, ') and 'w24@900' in done.stdout.splitlines()[1]
     assert sweep.cloud.names('gcloud') == []
 
 
