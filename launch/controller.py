@@ -93,7 +93,6 @@ class Controller:
         self._rests: dict[Place, float] = {}  # until when
         self._seen: dict[str, str] = {}  # the states in which gcloud last showed slices
         self._looked = 0.0  # when, last
-        self._account: dict[str, Asked] = {}  # as the bucket had it then
         self._mute = 0  # slices in a row that came and went without a word
         self._refused: set[Place] = set()  # for a person to mend
         self.trouble: str | None = None  # why it makes no sense to go on
@@ -155,8 +154,8 @@ class Controller:
         account = list(read_asked(self.bucket).values())
         listed = {zone: self._list(zone) for zone in sorted({asked.zone for asked, _ in account})}
         sights = []
-        self._account = {asked.name: asked for asked, _ in account}
-        for asked, generation in account:
+        for known, generation in account:
+            asked = known
             beat = beats.get(f'beats/{asked.name}.json', (None, ABSENT))[0]
             there = listed[asked.zone]
             state, said = UNKNOWN, ''
@@ -167,7 +166,7 @@ class Controller:
                 state = None
             elif there is not None:
                 state, said = self._describe(asked)
-            sights.append(self._note(Sight(asked, generation, state, said, beat)))
+            sights.append(self._note(Sight(asked, generation, state, said, beat), known))
         if any(sight.state == ACTIVE and sight.beat for sight in sights):
             self._mute = 0
         self._looked = self.clock.now()
@@ -189,8 +188,8 @@ class Controller:
         except GcloudError as error:
             return UNKNOWN, str(error)
 
-    def _note(self, sight: Sight) -> Sight:
-        """Note in the account when a slice came and went."""
+    def _note(self, sight: Sight, known: Asked) -> Sight:
+        """Note in the account, where it is `known` otherwise, when a slice came and went."""
         now, asked, beat = self.clock.now(), sight.asked, sight.beat or {}
         name, begun = asked.name, number(beat, 'since')
         active = asked.active
@@ -208,7 +207,6 @@ class Controller:
         if sight.state not in (None, UNKNOWN):
             self._seen[name] = sight.state
         noted = dataclasses.replace(asked, active=active, gone=gone)
-        known = self._account.get(name)
         if noted != known:
             self.bucket.write(f'slices/{name}.json', dataclasses.asdict(noted), sight.generation)
         return dataclasses.replace(sight, asked=noted)

@@ -76,16 +76,22 @@ class Gcloud:
     """Runs gcloud for one project, or the one that gcloud is set to."""
 
     def __init__(
-        self, project: str | None = None, dry_run: bool = False, say: Callable[[str], None] | None = None
+        self,
+        project: str | None = None,
+        dry_run: bool = False,
+        say: Callable[[str], None] | None = None,
+        patience: float = 120.0,  # seconds that a call may take unless it says otherwise
     ) -> None:
-        self.project, self.dry_run = project, dry_run
+        self.project, self.dry_run, self.patience = project, dry_run, patience
         self.say = say or say_to_person
 
     def line(self, *arguments: str) -> list[str]:
         """Return the whole command."""
         return ['gcloud', *arguments, *([f'--project={self.project}'] if self.project else []), '--quiet']
 
-    def change(self, *arguments: str, timeout: float = 300, feed: bytes | None = None, quiet: bool = False) -> str:
+    def change(
+        self, *arguments: str, timeout: float | None = None, feed: bytes | None = None, quiet: bool = False
+    ) -> str:
         """Print a command that changes something, and run it unless this is a dry run; return what it printed.
 
         Raises GcloudError.
@@ -94,11 +100,11 @@ class Gcloud:
             self.say(shlex.join(self.line(*arguments)))
         return '' if self.dry_run else self.ask(*arguments, timeout=timeout, feed=feed)
 
-    def ask(self, *arguments: str, timeout: float = 60, feed: bytes | None = None) -> str:
+    def ask(self, *arguments: str, timeout: float | None = None, feed: bytes | None = None) -> str:
         """Run a command and return what it printed; raises GcloudError."""
-        return run(self.line(*arguments), timeout, feed).decode('utf-8', 'replace')
+        return run(self.line(*arguments), timeout or self.patience, feed).decode('utf-8', 'replace')
 
-    def ask_json(self, *arguments: str, timeout: float = 60) -> Any:
+    def ask_json(self, *arguments: str, timeout: float | None = None) -> Any:
         """Run a command for JSON; raises GcloudError, also for what is none."""
         said = self.ask(*arguments, '--format=json', timeout=timeout)
         try:

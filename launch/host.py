@@ -17,7 +17,6 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from launch.bucket import GcloudBucket, check_clock
 from launch.gcloud import Gcloud, GcloudError
@@ -44,30 +43,12 @@ class SystemClock:
         time.sleep(seconds)
 
 
-class Patient(Gcloud):
-    """A gcloud that waits a bounded time for every answer."""
-
-    def ask(self, *arguments: str, timeout: float = CALL_SECONDS, feed: bytes | None = None) -> str:
-        """As Gcloud.ask, with less patience unless told otherwise."""
-        return super().ask(*arguments, timeout=timeout, feed=feed)
-
-    def ask_json(self, *arguments: str, timeout: float = CALL_SECONDS) -> Any:
-        """As Gcloud.ask_json, likewise."""
-        return super().ask_json(*arguments, timeout=timeout)
-
-    def change(
-        self, *arguments: str, timeout: float = CALL_SECONDS, feed: bytes | None = None, quiet: bool = False
-    ) -> str:
-        """As Gcloud.change, likewise."""
-        return super().change(*arguments, timeout=timeout, feed=feed, quiet=quiet)
-
-
 class Machine:
     """This machine: its metadata, its programs, its compile cache."""
 
     def __init__(self, root: Path, address: str, name: str) -> None:
         self.root, self.address, self.name = root, address, name
-        self.gcloud = Patient(say=say)
+        self.gcloud = Gcloud(say=say, patience=CALL_SECONDS)
         self.index = host_index()
         self._noticed = threading.Event()
         self._program: Process | None = None

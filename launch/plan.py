@@ -26,7 +26,6 @@ class Plan:
     jobs: tuple[Job, ...]  # longest first
     retries: int = 3
     lease: float = 600.0  # seconds that a claim lasts unless it is prolonged
-    stall: float = 3600.0  # seconds of silence after which a program is taken to hang
     budget: Budget = Budget()
 
     def __post_init__(self) -> None:

@@ -59,7 +59,7 @@ def upload_code(gcloud: Gcloud, bucket: Bucket, commit: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f'{commit}.tar.gz'
         repository.pack(commit, path)
-        gcloud.change('storage', 'cp', str(path), f'{bucket.address}/code/{path.name}')
+        gcloud.change('storage', 'cp', str(path), f'{bucket.address}/code/{path.name}', timeout=600)
 
 
 def host_script(sweep: str, project: str, name: str, zone: str, hosts: int, commit: str) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -77,13 +78,9 @@ def wind_up(controller: Controller, poll: float) -> None:
     except KeyboardInterrupt:
         for sight in controller.sights:
             if sight.asked.gone is None:
-                say('not known to be deleted: ' + ' '.join(delete_line(controller, sight.asked)))
+                line = ['gcloud', *delete_arguments(sight.asked.name, sight.asked.zone)]
+                say('not known to be deleted: ' + shlex.join([*line, f'--project={controller.plan.project}']))
         raise
-
-
-def delete_line(controller: Controller, asked: Asked) -> list[str]:
-    """Return the command that deletes a slice."""
-    return ['gcloud', *delete_arguments(asked.name, asked.zone)]
 
 
 @contextlib.contextmanager
@@ -97,9 +94,9 @@ def patiently(say: Callable[[str], None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def leading(bucket: GcloudBucket, clock: Clock, poll: float) -> Iterator[Callable[[], None]]:
-    """Be the only one who runs a sweep; yields what says that one still does, and raises KeyboardInterrupt if not.
+    """Be the only one who runs a sweep; yields what says that one still does, and raises TakenOver if not.
 
-    Raises ValueError where another does.
+    Raises ValueError where another does, or where this machine's clock is not the bucket's.
     """
     me, lease = f'{socket.gethostname()}, process {os.getpid()}', max(300.0, 10 * poll)
     record, generation = bucket.read(CONTROLLER)
@@ -110,7 +107,6 @@ def leading(bucket: GcloudBucket, clock: Clock, poll: float) -> Iterator[Callabl
     before = clock.now()
     if not bucket.write(CONTROLLER, {'by': me, 'expires': before + lease}, generation):
         raise ValueError('this sweep was started by somebody else just now; look at it with --status')
-    check_clock(bucket, CONTROLLER, before, clock.now())
 
     def still() -> None:
         found, generation = bucket.read(CONTROLLER)
@@ -119,6 +115,7 @@ def leading(bucket: GcloudBucket, clock: Clock, poll: float) -> Iterator[Callabl
         bucket.write(CONTROLLER, {'by': me, 'expires': clock.now() + lease}, generation)
 
     try:
+        check_clock(bucket, CONTROLLER, before, clock.now())
         yield still
     finally:
         with contextlib.suppress(GcloudError, ValueError):

@@ -20,6 +20,7 @@ from launch.plan import Plan, why_stop
 from launch.programs import RESUME_CODES, Program
 
 TICK = 1.0
+STALL = 3600.0  # seconds of silence after which a program is taken to hang
 STOP_SECONDS = 120.0  # for a checkpoint, after being asked to stop
 GATHERING = 1800.0  # how long the first host waits for the others
 OUTAGE = 900.0  # how long an idle slice waits for a bucket that does not answer
@@ -161,7 +162,7 @@ class Leader:
             if stopping and now > stopping[0] + STOP_SECONDS:
                 program.kill()
                 return _Ending(claims.RESUME, None, stopping[1]), claim, program.share()
-            if program.silent() > self.plan.stall:
+            if program.silent() > STALL:
                 self.say(f'{claim.run}: nothing was heard of it for {program.silent():,.0f} s')
                 program.kill()
                 return _Ending(claims.FAILED), claim, program.share()
