@@ -44,6 +44,8 @@ def test_a_write_whose_answer_was_lost_and_that_gcloud_repeats_is_no_defeat(open
         bucket.write('a.json', {'by': 'me'}, ABSENT)
     assert bucket.write('a.json', {'by': 'me'}, ABSENT)  # the same again: it is there, and it is ours
     assert not bucket.write('a.json', {'by': 'you'}, ABSENT)
+    attempts = {'attempts': ({'slice': 'me'},)}  # tuples, which JSON has none of
+    assert bucket.write('b.json', attempts, ABSENT) and bucket.write('b.json', attempts, ABSENT)
 
 
 def test_a_folder_is_read_by_two_commands_and_unchanged_records_by_one(open_bucket, tmp_path):
@@ -62,7 +64,15 @@ def test_a_folder_is_read_by_two_commands_and_unchanged_records_by_one(open_buck
 
 
 @pytest.mark.parametrize(
-    'text', ['', '{"object": "runs/b.json"', '[]', '{"object": "runs/a.json"}\n{"object": "x"}', '\x80']
+    'text',
+    [
+        '{"object": "runs/a.json"}\n',
+        '',
+        '{"object": "runs/b.json"',
+        '[]',
+        '{"object": "runs/a.json"}\n{"object": "x"}',
+        '\x80',
+    ],
 )
 def test_a_damaged_record_is_named_beside_whole_ones(open_bucket, tmp_path, text):
     bucket = open_bucket()

@@ -94,6 +94,9 @@ def test_expired_claims_are_closed_also_where_nobody_takes_the_run(queue):
     for _ in range(2):
         claim = queue.claim(JOBS[:1], 'a')
         queue.clock.time = claim.expires + SKEW + 1
+    queue.clock.time -= 2
+    assert queue.expire() == []  # clocks differ
+    queue.clock.time += 2
     assert queue.claim(JOBS[:1], 'b') is None  # it would be the third try
     assert queue.expire() == ['long'] and queue.states()['long'].given_up(retries=1)
 
@@ -101,6 +104,13 @@ def test_expired_claims_are_closed_also_where_nobody_takes_the_run(queue):
 def test_only_slices_that_are_named_are_released(queue):
     queue.claim(JOBS, 'a'), queue.claim(JOBS, 'b')
     assert queue.release(['b', 'c']) == ['short'] and queue.states()['long'].open.slice == 'a'
+
+
+def test_an_earlier_claim_of_the_same_slice_is_not_its_later_one(queue):
+    first = queue.claim(JOBS, 'a')
+    queue.release(['a'])
+    queue.clock.time += 1
+    assert queue.claim(JOBS, 'a').started != first.started and queue.prolong(first, 0.5) is None
 
 
 def test_a_record_of_another_shape_is_named(queue):

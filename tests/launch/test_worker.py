@@ -184,6 +184,22 @@ def test_cut_off_from_the_bucket_it_ends_before_its_claim_and_says_nothing_after
     assert outcomes(leader)['long'][0][0] in (None, 'lost')
 
 
+def test_what_its_claim_outran_is_not_closed_though_the_bucket_answers_again(begin):
+    leader = begin({'seconds': 5000, 'code': 0})
+    read, off = leader.bucket.read, []
+
+    def fail(name):
+        if off and name.startswith('runs/'):
+            raise GcloudError('no answer')
+        return read(name)
+
+    leader.bucket.read = fail
+    leader.clock.at(100, lambda: off.append(True))
+    leader.clock.at(60 + 600 - claims.GRACE, off.clear)  # when what it runs is killed
+    leader.work()
+    assert leader.host.programs[0].killed is not None and outcomes(leader)['long'][0][0] != FAILED
+
+
 def test_a_bucket_that_never_answers_ends_an_idle_slice(begin):
     leader = begin()
     leader.bucket.scan = lambda folder: (_ for _ in ()).throw(GcloudError('no answer'))
